@@ -1,0 +1,1 @@
+"""What people look at: figures, the web UI, reports, Grafana boards."""

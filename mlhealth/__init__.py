@@ -1,0 +1,3 @@
+"""Label-free health monitoring for deployed models."""
+
+from __future__ import annotations

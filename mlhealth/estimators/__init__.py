@@ -1,0 +1,1 @@
+"""Label-free performance estimation: one method per file, named as in the literature."""

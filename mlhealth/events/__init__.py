@@ -1,0 +1,1 @@
+"""Wire formats in, `EventBatch` out: one file per format."""

@@ -1,0 +1,235 @@
+"""`WindowProfile`: everything remembered of one window, as a monoid under `merge`.
+
+Per feature, counts over the baseline's fixed bins; moments for display; per predicted class a fine histogram of the
+scores; and a bottom-k row sample by the hash of the event key, which makes the sample deterministic, mergeable and
+free of duplicates. Counts and sample merge exactly in any grouping or order; moments are floating sums.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlhealth.errors import BaselineError
+from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.schema import ModelSchema, Task
+
+SCORE_BINS = 100
+SAMPLE_ROWS = 5_000
+PREDICTED = "__prediction"
+"""Name under which the prediction itself is profiled, beside the features."""
+
+
+@dataclass(frozen=True)
+class NumericBins:
+    """Half-open bins [e0, e1) ... [e(m-1), em] of one numeric column.
+
+    Its counts, (m + 4,): underflow, the m bins, overflow, missing, non-finite.
+    """
+
+    edges: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.edges) + 3
+
+    def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return how many of `values`, shape (n,), fall in each slot, shape (size,)."""
+        edges = np.asarray(self.edges)
+        slot = np.searchsorted(edges, values, side="right")
+        slot[values == edges[-1]] = len(edges) - 1
+        slot[np.isinf(values)] = self.size - 1
+        slot[np.isnan(values)] = self.size - 2
+        return np.bincount(slot, minlength=self.size).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class CategoryBins:
+    """The categories of one column as canonical texts.
+
+    Its counts, (m + 2,): each category, unseen (any other text), missing.
+    """
+
+    categories: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.categories) + 2
+
+    def count(self, values: pa.ChunkedArray) -> NDArray[np.int64]:
+        """Return how many of `values`, a text column, fall in each slot, shape (size,)."""
+        known = pa.array(self.categories, type=pa.string())
+        slot = pc.index_in(values, value_set=known).to_numpy(zero_copy_only=False)
+        unseen = len(self.categories)
+        codes = np.where(np.isnan(slot.astype(np.float64)), unseen, slot).astype(np.int64)
+        counts = np.bincount(codes, minlength=self.size).astype(np.int64)
+        counts[unseen] -= values.null_count
+        counts[unseen + 1] += values.null_count
+        return counts
+
+
+Bins = NumericBins | CategoryBins
+
+
+@dataclass(frozen=True)
+class ProfileLayout:
+    """Where each column's counts lie in a profile; part of the baseline, fixed for its life.
+
+    `columns` has the schema's features in order, then `__prediction`. Score histograms follow: for each predicted
+    class, SCORE_BINS equal bins of [0, 1] of the positive class's probability (binary) or of the predicted
+    class's own (multiclass).
+    """
+
+    schema: ModelSchema
+    columns: tuple[tuple[str, Bins], ...]
+    sample_rows: int = SAMPLE_ROWS
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Slice of the count vector that belongs to each column."""
+        ends = np.cumsum([bins.size for _, bins in self.columns])
+        return {
+            name: slice(int(end) - bins.size, int(end))
+            for (name, bins), end in zip(self.columns, ends, strict=True)
+        }
+
+    @cached_property
+    def bins(self) -> dict[str, Bins]:
+        """Bins of each column by name."""
+        return dict(self.columns)
+
+    @property
+    def score_slice(self) -> slice:
+        """Slice of the count vector that holds the score histograms (empty without scores)."""
+        start = sum(bins.size for _, bins in self.columns)
+        return slice(start, start + (len(self.schema.classes) * SCORE_BINS if self.schema.scores else 0))
+
+    @property
+    def size(self) -> int:
+        """Length of the count vector."""
+        return self.score_slice.stop
+
+    @cached_property
+    def numeric(self) -> tuple[str, ...]:
+        """Columns that have moments, in order."""
+        return tuple(name for name, bins in self.columns if isinstance(bins, NumericBins))
+
+
+@dataclass(frozen=True)
+class WindowProfile:
+    """All the statistics remembered of one window.
+
+    `counts`: (layout.size,) int64. `moments`: (len(layout.numeric), 4) float64: sum, sum of squares, min, max of the
+    finite values. `sample`: canonical table (see `events.batch`) sorted by `__key`, at most `layout.sample_rows` rows,
+    or None for a segment, which filters the overall window's. `first` and `last`: event times seen, or None.
+    """
+
+    layout: ProfileLayout = field(repr=False)
+    rows: int
+    counts: NDArray[np.int64] = field(repr=False)
+    moments: NDArray[np.float64] = field(repr=False)
+    sample: pa.Table | None = field(repr=False)
+    first: int | None = None
+    last: int | None = None
+
+    @classmethod
+    def empty(cls, layout: ProfileLayout) -> WindowProfile:
+        """Return the identity of `merge`."""
+        moments = np.tile(np.array([0.0, 0.0, np.inf, -np.inf]), (len(layout.numeric), 1))
+        return cls(layout, 0, np.zeros(layout.size, dtype=np.int64), moments, None)
+
+    @classmethod
+    def of(cls, batch: EventBatch, layout: ProfileLayout, *, sample: bool = True) -> WindowProfile:
+        """Return the profile of a batch; `sample=False` for segments."""
+        if batch.rows == 0:
+            return cls.empty(layout)
+        time = batch.array(TIME)
+        return cls(
+            layout,
+            batch.rows,
+            _count(batch, layout),
+            _moments(batch, layout),
+            bottom_k(batch.table, layout.sample_rows) if sample else None,
+            int(time.min()),
+            int(time.max()),
+        )
+
+    def merge(self, other: WindowProfile) -> WindowProfile:
+        """Return the profile of both windows' rows together."""
+        if self.layout is not other.layout and self.layout != other.layout:
+            raise BaselineError("two profiles of different baselines cannot be merged")
+        a, b = self.moments, other.moments
+        moments = np.column_stack([a[:, :2] + b[:, :2], np.minimum(a[:, 2], b[:, 2]), np.maximum(a[:, 3], b[:, 3])])
+        return WindowProfile(
+            self.layout,
+            self.rows + other.rows,
+            self.counts + other.counts,
+            moments,
+            _merge_samples(self.sample, other.sample, self.layout.sample_rows),
+            min((t for t in (self.first, other.first) if t is not None), default=None),
+            max((t for t in (self.last, other.last) if t is not None), default=None),
+        )
+
+    def column(self, name: str) -> NDArray[np.int64]:
+        """Return the counts of one column, shape (its bins' size,)."""
+        return self.counts[self.layout.slices[name]]
+
+    @property
+    def scores(self) -> NDArray[np.int64]:
+        """Return the score histograms, shape (classes, SCORE_BINS), by predicted class; (0, SCORE_BINS) without."""
+        return self.counts[self.layout.score_slice].reshape(-1, SCORE_BINS)
+
+
+def bottom_k(table: pa.Table, k: int) -> pa.Table:
+    """Return the rows of the k smallest distinct event keys, sorted by key; of equal keys the first row stays."""
+    keys = np.asarray(table.column(KEY).to_numpy())
+    _, first = np.unique(keys, return_index=True)
+    return table.take(pa.array(first[:k])).combine_chunks()
+
+
+def _merge_samples(a: pa.Table | None, b: pa.Table | None, k: int) -> pa.Table | None:
+    if a is None or b is None:
+        return a if b is None else b
+    return bottom_k(pa.concat_tables([a, b]), k)
+
+
+def _count(batch: EventBatch, layout: ProfileLayout) -> NDArray[np.int64]:
+    parts = [_column_counts(batch, name, bins) for name, bins in layout.columns]
+    if layout.schema.scores:
+        parts.append(_score_counts(batch))
+    return np.concatenate(parts)
+
+
+def _column_counts(batch: EventBatch, name: str, bins: Bins) -> NDArray[np.int64]:
+    if isinstance(bins, NumericBins):
+        return bins.count(batch.array(name).astype(np.float64, copy=False))
+    if name == PREDICTED:
+        known = np.bincount(batch.array(PREDICTION).astype(np.int64), minlength=len(bins.categories))
+        return np.concatenate([known, [0, 0]]).astype(np.int64)
+    return bins.count(batch.table.column(name))
+
+
+def _score_counts(batch: EventBatch) -> NDArray[np.int64]:
+    schema = batch.schema
+    predicted = batch.array(PREDICTION).astype(np.int64)
+    scores = np.column_stack([batch.array(c) for c in score_columns(schema)]).astype(np.float64)
+    own = scores[:, 0] if schema.task is Task.BINARY else scores[np.arange(len(predicted)), predicted]
+    slot = np.minimum((own * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
+    size = len(schema.classes) * SCORE_BINS
+    return np.bincount(predicted * SCORE_BINS + slot, minlength=size).astype(np.int64)
+
+
+def _moments(batch: EventBatch, layout: ProfileLayout) -> NDArray[np.float64]:
+    return np.array([_column_moments(batch.array(name)) for name in layout.numeric]).reshape(-1, 4)
+
+
+def _column_moments(values: NDArray[np.generic]) -> tuple[float, float, float, float]:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if len(finite) == 0:
+        return 0.0, 0.0, np.inf, -np.inf
+    return float(finite.sum()), float(finite @ finite), float(finite.min()), float(finite.max())

@@ -1,0 +1,101 @@
+"""What a model's events look like: the complete, frozen schema that every record is read by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Task(StrEnum):
+    """What the model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class FeatureType(StrEnum):
+    """How a feature is profiled and compared."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+
+
+class Storage(StrEnum):
+    """The type of a column in the data as the model itself sees it (and a scorer gets it back)."""
+
+    FLOAT = "float"
+    INTEGER = "integer"
+    STRING = "string"
+    BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input of the model."""
+
+    name: str
+    type: FeatureType
+    storage: Storage
+
+
+@dataclass(frozen=True)
+class ModelSchema:
+    """The columns of one model version, with everything inferred that the user left out.
+
+    `classes` are canonical texts (see `canonical_text`), the negative one first for a binary task, sorted for
+    multiclass, empty for regression. `scores` are column names in the order of `classes`; a binary task has one,
+    the probability of the positive class; regression none, and so may be a classifier that logs labels only.
+    """
+
+    model: str
+    version: str
+    task: Task
+    features: tuple[Feature, ...]
+    prediction: str
+    prediction_storage: Storage
+    scores: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    label: str | None = None
+    timestamp: str | None = None
+    id: str | None = None
+    segments: tuple[str, ...] = ()
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of the numeric features, in schema order."""
+        return tuple(f.name for f in self.features if f.type is FeatureType.NUMERIC)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Names of the categorical and boolean features, in schema order."""
+        return tuple(f.name for f in self.features if f.type is not FeatureType.NUMERIC)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of all features, in schema order."""
+        return tuple(f.name for f in self.features)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether predictions are classes."""
+        return self.task is not Task.REGRESSION
+
+
+def canonical_text(value: object) -> str:
+    """Return the one text by which a class or category is known, however it was typed.
+
+    Numbers lose a fraction of zero, booleans become 1 and 0, so that `True`, `1`, `1.0` and `"1"` are one class.
+
+    >>> [canonical_text(v) for v in (True, 1, 1.0, "1", 2.5, "a")]
+    ['1', '1', '1', '1', '2.5', 'a']
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    number = float(value) if hasattr(value, "__float__") else None
+    if number is not None and number.is_integer():
+        return str(int(number))
+    return str(number if number is not None else value)

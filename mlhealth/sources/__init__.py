@@ -1,0 +1,1 @@
+"""Where bytes come from: Kafka, the HTTP inbox, files, memory; one contract for all."""
