@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 
 from mlhealth.errors import BaselineError
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
@@ -36,41 +38,78 @@ class NumericBins:
 
     @property
     def size(self) -> int:
+        """Number of slots."""
         return len(self.edges) + 3
+
+    @property
+    def regular(self) -> slice:
+        """Slots of values inside the edges."""
+        return slice(1, len(self.edges))
+
+    underflow: ClassVar[int] = 0
+    overflow: ClassVar[int] = -3
+    missing: ClassVar[int] = -2
+    non_finite: ClassVar[int] = -1
+
+    @cached_property
+    def _edges(self) -> NDArray[np.float64]:
+        return np.asarray(self.edges, dtype=np.float64)
+
+    def slots(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the slot of each of `values`, shape (n,)."""
+        slot = np.searchsorted(self._edges, values, side="right")
+        slot[values == self._edges[-1]] = len(self.edges) - 1
+        odd = ~np.isfinite(values)
+        if odd.any():
+            slot[odd] = np.where(np.isnan(values[odd]), self.size - 2, self.size - 1)
+        return slot
 
     def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return how many of `values`, shape (n,), fall in each slot, shape (size,)."""
-        edges = np.asarray(self.edges)
-        slot = np.searchsorted(edges, values, side="right")
-        slot[values == edges[-1]] = len(edges) - 1
-        slot[np.isinf(values)] = self.size - 1
-        slot[np.isnan(values)] = self.size - 2
-        return np.bincount(slot, minlength=self.size).astype(np.int64)
+        return np.bincount(self.slots(values), minlength=self.size).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class CategoryBins:
-    """The categories of one column as canonical texts.
+    """The categories of one column as canonical texts: the frequent ones by name, the `rare` ones together.
 
-    Its counts, (m + 2,): each category, unseen (any other text), missing.
+    Its counts, (m + 3,): each category, other (a rare one), unseen (any other text), missing.
     """
 
     categories: tuple[str, ...]
+    rare: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
-        return len(self.categories) + 2
+        """Number of slots."""
+        return len(self.categories) + 3
 
-    def count(self, values: pa.ChunkedArray) -> NDArray[np.int64]:
+    @property
+    def regular(self) -> slice:
+        """Slots of texts that the reference has: each category and `other`."""
+        return slice(0, len(self.categories) + 1)
+
+    other: ClassVar[int] = -3
+    unseen: ClassVar[int] = -2
+    missing: ClassVar[int] = -1
+
+    @cached_property
+    def _known(self) -> pa.Array:
+        return pa.array(self.categories + self.rare, type=pa.string())
+
+    def slots(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.intp]:
+        """Return the slot of each of `values`, a text column of n rows, shape (n,)."""
+        m = len(self.categories)
+        found = pc.fill_null(pc.index_in(values, value_set=self._known), -1).to_numpy().astype(np.intp)
+        found[found >= m] = m
+        found[found < 0] = m + 1
+        if values.null_count:
+            found[values.is_null().to_numpy(zero_copy_only=False)] = m + 2
+        return found
+
+    def count(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
         """Return how many of `values`, a text column, fall in each slot, shape (size,)."""
-        known = pa.array(self.categories, type=pa.string())
-        slot = pc.index_in(values, value_set=known).to_numpy(zero_copy_only=False)
-        unseen = len(self.categories)
-        codes = np.where(np.isnan(slot.astype(np.float64)), unseen, slot).astype(np.int64)
-        counts = np.bincount(codes, minlength=self.size).astype(np.int64)
-        counts[unseen] -= values.null_count
-        counts[unseen + 1] += values.null_count
-        return counts
+        return np.bincount(self.slots(values), minlength=self.size).astype(np.int64)
 
 
 Bins = NumericBins | CategoryBins
@@ -186,10 +225,27 @@ class WindowProfile:
 
 
 def bottom_k(table: pa.Table, k: int) -> pa.Table:
-    """Return the rows of the k smallest distinct event keys, sorted by key; of equal keys the first row stays."""
+    """Return the rows of the k smallest distinct event keys, sorted by key.
+
+    Of rows with equal keys, one stays: the one whose contents have the smallest digest, whatever their order.
+    """
     keys = np.asarray(table.column(KEY).to_numpy())
-    _, first = np.unique(keys, return_index=True)
-    return table.take(pa.array(first[:k])).combine_chunks()
+    if len(keys) > 4 * k:
+        near = np.flatnonzero(keys <= np.partition(keys, 2 * k)[2 * k])
+        if len(np.unique(keys[near])) >= k:
+            table, keys = table.take(pa.array(near)), keys[near]
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    if len(first) < len(keys):
+        order = order[np.lexsort((_digests(table)[order], ordered))]
+    return table.take(pa.array(order[first][:k])).combine_chunks()
+
+
+def _digests(table: pa.Table) -> NDArray[np.uint64]:
+    """Return a hash of each row's contents, (rows,), whatever the order of the columns."""
+    frame = table.select(sorted(table.column_names)).to_pandas()
+    return np.asarray(hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
 def _merge_samples(a: pa.Table | None, b: pa.Table | None, k: int) -> pa.Table | None:
@@ -210,7 +266,7 @@ def _column_counts(batch: EventBatch, name: str, bins: Bins) -> NDArray[np.int64
         return bins.count(batch.array(name).astype(np.float64, copy=False))
     if name == PREDICTED:
         known = np.bincount(batch.array(PREDICTION).astype(np.int64), minlength=len(bins.categories))
-        return np.concatenate([known, [0, 0]]).astype(np.int64)
+        return np.concatenate([known, [0, 0, 0]]).astype(np.int64)
     return bins.count(batch.table.column(name))
 
 
