@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.text import distinct, is_number
 from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task, canonical_text
-from mlhealth.yaml_file import load_yaml, suggestion
+from mlhealth.strict_yaml import read, validated
 
 MAX_CLASSES = 100
 """More classes than this are taken for a mistake in the schema."""
@@ -80,7 +82,7 @@ class CompletedSchema:
 
 def load_schema(path: Path) -> SchemaFile:
     """Return the schema file at `path`; raises ConfigError in one line naming file, line and key."""
-    return load_yaml(path, SchemaFile)
+    return validated(read(path), SchemaFile)
 
 
 def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml") -> CompletedSchema:
@@ -140,6 +142,16 @@ def infer_type(column: pa.ChunkedArray) -> FeatureType | None:
         return FeatureType.CATEGORICAL
     values = distinct(column, limit=3)
     return FeatureType.BOOLEAN if values is not None and set(values) == {"0", "1"} else FeatureType.NUMERIC
+
+
+def suggestion(word: str, known: Sequence[str]) -> str:
+    """Return `; did you mean 'x'?` for the nearest of `known`, or nothing.
+
+    >>> suggestion("lable", ["label", "model"])
+    "; did you mean 'label'?"
+    """
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _roles(columns: Columns) -> dict[str, str]:
