@@ -1,0 +1,255 @@
+"""A table in the user's own columns and types → an `EventBatch`, and the rows that could not be used, with reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlhealth.events import timestamps
+from mlhealth.events.batch import KEY, LABEL, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.events.keys import address_keys, row_number_keys, text_keys
+from mlhealth.events.text import is_number, is_text, plain, to_text
+from mlhealth.records import Rejection
+from mlhealth.schema import Feature, FeatureType, ModelSchema
+
+ID_FIELD = "__id"
+"""Column that carries an event's id where the schema names none; written by `replay`."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each of n rows lies: its source (a topic or file) and three arrays of shape (n,)."""
+
+    source: str
+    partition: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    row: NDArray[np.int64]
+    is_file: bool = False
+
+    @classmethod
+    def file(cls, name: str, rows: int, *, first: int = 0) -> Origin:
+        """Return the origin of a file's rows, numbered from `first`."""
+        zeros = np.zeros(rows, dtype=np.int64)
+        return cls(name, zeros, zeros, np.arange(first, first + rows, dtype=np.int64), is_file=True)
+
+    def keys(self) -> NDArray[np.uint64]:
+        """Return the event keys of rows that have no id: of the row number in files, else of the address."""
+        if self.is_file:
+            return row_number_keys(self.row)
+        return address_keys(self.source, self.partition, self.offset, self.row)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """The usable rows, the rejected ones, and which rows of the table the batch holds, shape (batch.rows,)."""
+
+    batch: EventBatch
+    rejections: tuple[Rejection, ...]
+    kept: NDArray[np.intp]
+
+
+class _Columns:
+    """Collects canonical columns and the first fault of each row."""
+
+    def __init__(self, rows: int) -> None:
+        self.columns: dict[str, NDArray[np.generic] | pa.Array] = {}
+        self.fault = np.full(rows, -1, dtype=np.int64)
+        self.reasons: list[str] = []
+
+    def reject(self, rows: NDArray[np.bool_], reason: str) -> None:
+        """Mark rows as unusable for `reason`, unless they already are."""
+        fresh = rows & (self.fault < 0)
+        if fresh.any():
+            self.fault[fresh] = len(self.reasons)
+            self.reasons.append(reason)
+
+
+def normalise(
+    table: pa.Table,
+    schema: ModelSchema,
+    origin: Origin,
+    *,
+    default_time: NDArray[np.int64] | None = None,
+    labels: bool | None = None,
+) -> Normalised:
+    """Return `table` in canonical columns, without the rows that do not fit the schema.
+
+    A row is rejected for a missing or unknown prediction, a missing score or one outside [0, 1], a value of the
+    wrong type, or a time that cannot be read. A feature column that the table lacks is missing in every row.
+    `default_time`: microseconds, (n,), used where the schema has no timestamp; without it, the row number.
+    `labels`: whether the batch has labels; None means where the table has them.
+    """
+    out = _Columns(table.num_rows)
+    _targets(table, schema, out)
+    _times(table, schema, origin, default_time, out)
+    for feature in schema.features:
+        _feature(table, feature, out)
+    for segment in schema.segments:
+        if segment not in out.columns:
+            out.columns[segment] = _texts(table, segment)
+    if labels or (labels is None and schema.label in table.column_names):
+        out.columns[LABEL] = _labels(table, schema)
+    out.columns[KEY] = _keys(table, schema, origin)
+    return _finish(out, schema, origin)
+
+
+def _finish(out: _Columns, schema: ModelSchema, origin: Origin) -> Normalised:
+    kept = np.flatnonzero(out.fault < 0)
+    full = pa.table({name: pa.array(column) for name, column in out.columns.items()})
+    rejected = np.flatnonzero(out.fault >= 0)
+    rejections = tuple(
+        Rejection(origin.source, int(p), int(o), int(r), out.reasons[f])
+        for p, o, r, f in zip(
+            origin.partition[rejected],
+            origin.offset[rejected],
+            origin.row[rejected],
+            out.fault[rejected],
+            strict=True,
+        )
+    )
+    usable = full if len(rejected) == 0 else full.take(pa.array(kept))
+    return Normalised(EventBatch(schema, usable), rejections, kept)
+
+
+def _targets(table: pa.Table, schema: ModelSchema, out: _Columns) -> None:
+    if schema.is_classification:
+        codes, missing = _class_codes(table, schema.prediction, schema)
+        out.reject(missing, f"{schema.prediction}: the prediction is missing")
+        out.reject(codes < 0, f"{schema.prediction}: the prediction is not one of the schema's classes")
+        out.columns[PREDICTION] = codes
+    else:
+        values, wrong = _numbers(table, schema.prediction)
+        out.reject(wrong, f"{schema.prediction}: the prediction is not a number")
+        out.reject(~np.isfinite(values), f"{schema.prediction}: the prediction is missing or not finite")
+        out.columns[PREDICTION] = values
+    for name, canonical in zip(schema.scores, score_columns(schema), strict=True):
+        values, wrong = _numbers(table, name)
+        out.reject(wrong, f"{name}: the score is not a number")
+        out.reject(~np.isfinite(values), f"{name}: the score is missing or not finite")
+        out.reject(~((values >= 0) & (values <= 1)), f"{name}: the score is outside 0 to 1")
+        out.columns[canonical] = values
+
+
+def _times(
+    table: pa.Table,
+    schema: ModelSchema,
+    origin: Origin,
+    default: NDArray[np.int64] | None,
+    out: _Columns,
+) -> None:
+    if schema.timestamp is None or (origin.is_file and schema.timestamp not in table.column_names):
+        out.columns[TIME] = origin.row if default is None else np.asarray(default, dtype=np.int64)
+        return
+    if schema.timestamp not in table.column_names:
+        out.reject(np.ones(table.num_rows, dtype=np.bool_), f"{schema.timestamp}: the event time is missing")
+        out.columns[TIME] = np.zeros(table.num_rows, dtype=np.int64)
+        return
+    column = table.column(schema.timestamp)
+    micros = timestamps.to_micros(column)
+    missing = np.asarray(plain(column).is_null().to_numpy(zero_copy_only=False))
+    out.reject(missing, f"{schema.timestamp}: the event time is missing")
+    out.reject(micros == timestamps.UNKNOWN, f"{schema.timestamp}: the event time cannot be read")
+    out.columns[TIME] = micros
+
+
+def _feature(table: pa.Table, feature: Feature, out: _Columns) -> None:
+    if feature.type is FeatureType.NUMERIC:
+        values, wrong = _numbers(table, feature.name)
+        out.reject(wrong, f"{feature.name}: not a number")
+        out.columns[feature.name] = values
+        return
+    texts = _texts(table, feature.name)
+    if feature.name in table.column_names and pa.types.is_nested(table.schema.field(feature.name).type):
+        out.reject(np.asarray(texts.is_valid()), f"{feature.name}: a single value is needed")
+    out.columns[feature.name] = _boolean_texts(texts) if feature.type is FeatureType.BOOLEAN else texts
+
+
+def _labels(table: pa.Table, schema: ModelSchema) -> NDArray[np.generic]:
+    if schema.label is None or schema.label not in table.column_names:
+        empty = -1 if schema.is_classification else np.nan
+        return np.full(table.num_rows, empty, dtype=np.int16 if schema.is_classification else np.float64)
+    if schema.is_classification:
+        return _class_codes(table, schema.label, schema)[0]
+    values, _ = _numbers(table, schema.label)
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _keys(table: pa.Table, schema: ModelSchema, origin: Origin) -> NDArray[np.uint64]:
+    name = schema.id if schema.id is not None else ID_FIELD
+    if name not in table.column_names:
+        return origin.keys()
+    texts = to_text(table.column(name))
+    keys = text_keys(texts)
+    if texts.null_count:
+        missing = texts.is_null().to_numpy(zero_copy_only=False)
+        keys[missing] = origin.keys()[missing]
+    return keys
+
+
+def _class_codes(
+    table: pa.Table, name: str, schema: ModelSchema
+) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """Return the index into `schema.classes` of each row, -1 where it is none of them, and where it is missing."""
+    texts = _texts(table, name)
+    found = pc.index_in(texts, value_set=pa.array(schema.classes, type=pa.string()))
+    codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int16)
+    return codes, np.asarray(texts.is_null().to_numpy(zero_copy_only=False))
+
+
+def _texts(table: pa.Table, name: str) -> pa.Array:
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    column = table.column(name)
+    if pa.types.is_nested(column.type):
+        return pa.array([None if v is None else "" for v in column.to_pylist()], type=pa.string())
+    return to_text(column)
+
+
+def _boolean_texts(texts: pa.Array) -> pa.Array:
+    spelt = pc.utf8_lower(texts)
+    return pc.if_else(pc.equal(spelt, "true"), "1", pc.if_else(pc.equal(spelt, "false"), "0", texts))
+
+
+def _numbers(table: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return a column as float64, NaN where it is missing, and where it holds something else than a number."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
+    array = plain(table.column(name))
+    if is_text(array.type):
+        return _parsed(array.cast(pa.string()))
+    nothing_wrong = np.zeros(len(array), dtype=np.bool_)
+    if is_number(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
+        return _floats(array), nothing_wrong
+    return np.full(len(array), np.nan), np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _floats(array: pa.Array) -> NDArray[np.float64]:
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    return np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _parsed(texts: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the numbers that texts spell; an empty text is missing, any other is wrong."""
+    trimmed = pc.utf8_trim_whitespace(texts)
+    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+    try:
+        return _floats(trimmed.cast(pa.float64())), np.zeros(len(texts), dtype=np.bool_)
+    except pa.ArrowInvalid:
+        pass
+    values = [_number(text) for text in trimmed.to_pylist()]
+    numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+    wrong = np.array([v is None for v in values]) & np.asarray(trimmed.is_valid().to_numpy(zero_copy_only=False))
+    return numbers, wrong
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
