@@ -7,112 +7,30 @@ free of duplicates. Counts and sample merge exactly in any grouping or order; mo
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
+from mlhealth.bins import Bins, CategoryBins, NumericBins
 from mlhealth.errors import BaselineError
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.schema import ModelSchema, Task
 
+__all__ = ["Bins", "CategoryBins", "NumericBins", "ProfileLayout", "WindowProfile", "bottom_k"]
+
+FORMAT = 1
+"""Version of the bytes written by `WindowProfile.to_bytes`."""
 SCORE_BINS = 100
 SAMPLE_ROWS = 5_000
 PREDICTED = "__prediction"
 """Name under which the prediction itself is profiled, beside the features."""
-
-
-@dataclass(frozen=True)
-class NumericBins:
-    """Half-open bins [e0, e1) ... [e(m-1), em] of one numeric column.
-
-    Its counts, (m + 4,): underflow, the m bins, overflow, missing, non-finite.
-    """
-
-    edges: tuple[float, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of slots."""
-        return len(self.edges) + 3
-
-    @property
-    def regular(self) -> slice:
-        """Slots of values inside the edges."""
-        return slice(1, len(self.edges))
-
-    underflow: ClassVar[int] = 0
-    overflow: ClassVar[int] = -3
-    missing: ClassVar[int] = -2
-    non_finite: ClassVar[int] = -1
-
-    @cached_property
-    def _edges(self) -> NDArray[np.float64]:
-        return np.asarray(self.edges, dtype=np.float64)
-
-    def slots(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the slot of each of `values`, shape (n,)."""
-        slot = np.searchsorted(self._edges, values, side="right")
-        slot[values == self._edges[-1]] = len(self.edges) - 1
-        odd = ~np.isfinite(values)
-        if odd.any():
-            slot[odd] = np.where(np.isnan(values[odd]), self.size - 2, self.size - 1)
-        return slot
-
-    def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return how many of `values`, shape (n,), fall in each slot, shape (size,)."""
-        return np.bincount(self.slots(values), minlength=self.size).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class CategoryBins:
-    """The categories of one column as canonical texts: the frequent ones by name, the `rare` ones together.
-
-    Its counts, (m + 3,): each category, other (a rare one), unseen (any other text), missing.
-    """
-
-    categories: tuple[str, ...]
-    rare: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Number of slots."""
-        return len(self.categories) + 3
-
-    @property
-    def regular(self) -> slice:
-        """Slots of texts that the reference has: each category and `other`."""
-        return slice(0, len(self.categories) + 1)
-
-    other: ClassVar[int] = -3
-    unseen: ClassVar[int] = -2
-    missing: ClassVar[int] = -1
-
-    @cached_property
-    def _known(self) -> pa.Array:
-        return pa.array(self.categories + self.rare, type=pa.string())
-
-    def slots(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.intp]:
-        """Return the slot of each of `values`, a text column of n rows, shape (n,)."""
-        m = len(self.categories)
-        found = pc.fill_null(pc.index_in(values, value_set=self._known), -1).to_numpy().astype(np.intp)
-        found[found >= m] = m
-        found[found < 0] = m + 1
-        if values.null_count:
-            found[values.is_null().to_numpy(zero_copy_only=False)] = m + 2
-        return found
-
-    def count(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
-        """Return how many of `values`, a text column, fall in each slot, shape (size,)."""
-        return np.bincount(self.slots(values), minlength=self.size).astype(np.int64)
-
-
-Bins = NumericBins | CategoryBins
 
 
 @dataclass(frozen=True)
@@ -213,6 +131,39 @@ class WindowProfile:
             min((t for t in (self.first, other.first) if t is not None), default=None),
             max((t for t in (self.last, other.last) if t is not None), default=None),
         )
+
+    def to_bytes(self) -> bytes:
+        """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts."""
+        head = {"format": FORMAT, "rows": self.rows, "first": self.first, "last": self.last, "sample": self.sample is not None}
+        table = pa.table({}) if self.sample is None else self.sample.combine_chunks()
+        metadata = {
+            b"mlhealth": json.dumps(head).encode(),
+            b"counts": zlib.compress(self.counts.astype("<i8").tobytes(), 1),
+            b"moments": self.moments.astype("<f8").tobytes(),
+        }
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_stream(sink, table.schema.with_metadata(metadata), options=options) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+    @classmethod
+    def from_bytes(cls, blob: bytes, layout: ProfileLayout) -> WindowProfile:
+        """Return the profile that `to_bytes` wrote; raises BaselineError where it is damaged or does not fit."""
+        try:
+            table = pa.ipc.open_stream(blob).read_all()
+            metadata = table.schema.metadata
+            head: dict[str, Any] = json.loads(metadata[b"mlhealth"])
+            counts = np.frombuffer(zlib.decompress(metadata[b"counts"]), dtype="<i8").astype(np.int64)
+            moments = np.frombuffer(metadata[b"moments"], dtype="<f8").reshape(-1, 4).astype(np.float64)
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, zlib.error) as error:
+            raise BaselineError(f"a window profile cannot be read: {type(error).__name__}; build it again") from None
+        if head.get("format") != FORMAT:
+            raise BaselineError(f"a window profile has format {head.get('format')}, this version reads {FORMAT}")
+        if len(counts) != layout.size or len(moments) != len(layout.numeric):
+            raise BaselineError("a window profile was built for another baseline; build it again")
+        sample = table.replace_schema_metadata(None) if head["sample"] else None
+        return cls(layout, head["rows"], counts, moments, sample, head["first"], head["last"])
 
     def column(self, name: str) -> NDArray[np.int64]:
         """Return the counts of one column, shape (its bins' size,)."""
