@@ -1,9 +1,9 @@
 """The contract of every label-free performance estimator.
 
-`fit` sees labelled reference rows (that the deployed model was not trained on), optionally training rows and a
-scorer; `estimate` sees an unlabelled window and answers for each metric it can. An estimator is immutable after
-`fit`, gives the same answer for the same rows in any order, never NaN in an `ok` estimate, never an interval outside
-the metric's range, and survives `state` / `from_state` exactly.
+`fit` sees labelled reference rows (that the deployed model was not trained on), optionally training rows
+and a scorer; `estimate` sees an unlabelled window and answers for each metric it can. An estimator is
+immutable after `fit`, gives the same answer for the same rows in any order, never NaN in an `ok` estimate,
+never an interval outside the metric's range, and survives `state` / `from_state` exactly.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class FitInputs:
     """Everything an estimator may learn from.
 
     `reference`: labelled rows. `train`: labelled rows the model was trained on (their predictions may be
-    over-confident), or None. `scorer`: asks the deployed model about made-up rows, or None. `metrics`: the metrics
-    to estimate. `seed`: of all randomness.
+    over-confident), or None. `scorer`: asks the deployed model about made-up rows, or None. `metrics`: the
+    metrics to estimate. `seed`: of all randomness.
     """
 
     reference: Rows
@@ -57,7 +57,8 @@ class Estimator(ABC):
     ) -> dict[str, PerformanceEstimate]:
         """Return an estimate for each metric asked at fit, by metric name, from unlabelled rows.
 
-        `scorer` may be asked about made-up rows where the method knows how; without it the method does without.
+        `scorer` may be asked about made-up rows where the method knows how; without it the method does
+        without.
         """
 
     @abstractmethod
