@@ -1,0 +1,3 @@
+"""Measurements against goals and peers, each re-run by one make target."""
+
+from __future__ import annotations

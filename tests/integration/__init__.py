@@ -1,0 +1,3 @@
+"""Several rooms together, with real servers where they are there."""
+
+from __future__ import annotations

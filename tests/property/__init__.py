@@ -1,0 +1,3 @@
+"""Laws that hold for any input, checked with hypothesis."""
+
+from __future__ import annotations

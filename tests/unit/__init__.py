@@ -1,0 +1,3 @@
+"""One module, no servers: milliseconds each."""
+
+from __future__ import annotations
