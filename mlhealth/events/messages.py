@@ -1,0 +1,49 @@
+"""`Messages`: what one poll of a source brought, as columns; the values stay raw bytes until they are decoded in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """One ordered log of a source: a Kafka topic's partition, an inbox, a file."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Consecutive messages of any number of partitions, n in all.
+
+    `values`: the n raw bodies, b"" where there is none. `offsets`: (n,) int64. `timestamps`: (n,) int64, when the
+    source says each was written, in microseconds since the epoch. `partitions` and `index`: message i came from
+    `partitions[index[i]]`, index (n,) int32.
+    """
+
+    values: Sequence[bytes]
+    offsets: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    partitions: tuple[Partition, ...]
+    index: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, positions: NDArray[np.intp]) -> Messages:
+        """Return the messages at the given positions, in that order."""
+        return Messages(
+            [self.values[i] for i in positions.tolist()],
+            self.offsets[positions],
+            self.timestamps[positions],
+            self.partitions,
+            self.index[positions],
+        )
