@@ -55,6 +55,7 @@ class Baseline:
     `metrics`: reference value of each metric. `primary`: the metric of the health score.
     `estimators`: fitted estimators by method name. `nulls`: by (detector, feature or "").
     `mode`: `full`, `fit-time scorer` or `reference only`. `created` (micros) and `versions` are told, not hashed.
+    `notes`: what a person should know about the reference data, one sentence each; told, not hashed.
     `hash`: sha256 over everything that can change a verdict.
     """
 
@@ -71,3 +72,4 @@ class Baseline:
     hash: str = ""
     created: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
