@@ -1,0 +1,200 @@
+"""`fit`: labelled reference rows (and a scorer, where there is one) → the baseline everything else is judged by."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import pyarrow as pa
+
+from mlhealth.baseline import Baseline, FittedState
+from mlhealth.baseline_files import seal
+from mlhealth.clock import Clock, SystemClock
+from mlhealth.detectors import fit_nulls
+from mlhealth.errors import ConfigError, DataError
+from mlhealth.estimators.base import PRIMARY, FitInputs
+from mlhealth.estimators.metrics import default_metrics, metric_of, reference_metrics
+from mlhealth.estimators.registry import estimator_named, estimators
+from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
+from mlhealth.events.batch import LABEL, TIME, EventBatch
+from mlhealth.events.normalise import Normalised, Origin, normalise
+from mlhealth.layout import layout_of
+from mlhealth.profile import WindowProfile, bottom_k
+from mlhealth.reference_checks import check_scorer, reference_notes
+from mlhealth.schema import ModelSchema
+from mlhealth.schema_file import SchemaFile, complete
+
+MIN_ROWS = 500
+"""Fewer labelled reference rows than this say too little to fit anything."""
+KEPT_ROWS = 20_000
+"""Labelled rows kept in the baseline at most."""
+PREFERRED = ("mpp", "mpp_row", "cbpe", "dle")
+"""Methods in the order in which the first one that was fitted answers, unless the user names another."""
+LIBRARIES = ("mlhealth", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
+
+Progress = Callable[[str, float], None]
+"""Is told what is being done, and the fraction (0 to 1) already done."""
+
+
+def fit(
+    reference: pa.Table,
+    schema: SchemaFile | ModelSchema,
+    *,
+    train: pa.Table | None = None,
+    scorer: Scorer | None = None,
+    metrics: Sequence[str] | None = None,
+    seed: int = 0,
+    methods: Sequence[str] | None = None,
+    clock: Clock | None = None,
+    progress: Progress | None = None,
+) -> Baseline:
+    """Return the baseline of a model: everything that is normal, learned from labelled `reference` rows.
+
+    `train`: rows the model was trained on, for estimators that may learn from more than the reference.
+    `scorer`: asks the deployed model about made-up rows. `metrics`: what to estimate, the primary one first;
+    default all that the outputs allow. `methods`: estimators to fit. Raises ConfigError or DataError where the
+    reference does not fit the schema or is too small.
+    """
+    tell = progress or _silent
+    tell("reading the reference rows", 0.0)
+    completed, notes = _complete(schema, reference)
+    labelled = _labelled(reference, completed, "the reference data")
+    _check_reference(labelled, completed)
+    rows = rows_from_table(labelled.batch.table, completed)
+    names = tuple(metrics) if metrics else default_metrics(completed)
+    for name in names:
+        metric_of(name, completed)
+    notes += [*_rejected(labelled, "reference"), *reference_notes(rows)]
+    if scorer is not None:
+        notes += check_scorer(scorer, rows, seed=seed)
+    trained = None if train is None else _labelled(train, completed, "the training data")
+    inputs = FitInputs(
+        reference=rows,
+        metrics=names,
+        train=None if trained is None else rows_from_table(trained.batch.table, completed),
+        scorer=scorer,
+        seed=seed,
+    )
+    fitted = _fit_estimators(inputs, methods, tell, notes)
+    return _assemble(labelled.batch, inputs, fitted, notes, tell, (clock or SystemClock()).now())
+
+
+def default_method(fitted: Mapping[str, FittedState]) -> str:
+    """Return the method that answers unless the user names another."""
+    return next((name for name in PREFERRED if name in fitted), next(iter(fitted)))
+
+
+def _assemble(
+    batch: EventBatch,
+    inputs: FitInputs,
+    fitted: Mapping[str, FittedState],
+    notes: list[str],
+    tell: Progress,
+    now: int,
+) -> Baseline:
+    tell("profiling the reference rows", 0.75)
+    layout = layout_of(batch)
+    profile = WindowProfile.of(batch, layout)
+    tell("replaying reference windows", 0.8)
+    nulls = fit_nulls(profile, np.random.default_rng(inputs.seed), batch=batch)
+    known = reference_metrics(inputs.reference, inputs.metrics)
+    primary = PRIMARY[batch.schema.task] if PRIMARY[batch.schema.task] in inputs.metrics else inputs.metrics[0]
+    tell("sealing", 0.98)
+    return seal(
+        Baseline(
+            schema=batch.schema,
+            layout=layout,
+            reference=profile,
+            rows=bottom_k(batch.table, KEPT_ROWS),
+            metrics=known,
+            primary=primary,
+            estimators=fitted,
+            nulls=nulls,
+            mode=_mode(inputs),
+            seed=inputs.seed,
+            created=now,
+            versions={name: version(name) for name in LIBRARIES},
+            notes=tuple(notes),
+        )
+    )
+
+
+def _mode(inputs: FitInputs) -> str:
+    if inputs.scorer is None:
+        return "reference only"
+    return "full" if inputs.train is not None else "fit-time scorer"
+
+
+def _silent(_: str, __: float) -> None:
+    return None
+
+
+def _complete(schema: SchemaFile | ModelSchema, reference: pa.Table) -> tuple[ModelSchema, list[str]]:
+    if isinstance(schema, ModelSchema):
+        return schema, []
+    if schema.columns.label is None:
+        raise ConfigError("key 'columns.label' is missing: a baseline is fitted on rows whose true label is known")
+    completed = complete(schema, reference)
+    return completed.schema, list(completed.warnings)
+
+
+def _labelled(table: pa.Table, schema: ModelSchema, name: str) -> Normalised:
+    """Return the rows that have a label, in order of time."""
+    if schema.label is None or schema.label not in table.column_names:
+        raise DataError(f"{name} has no label column {schema.label!r} (key 'columns.label')")
+    found = normalise(table, schema, Origin.file(name, table.num_rows), labels=True)
+    label = found.batch.array(LABEL)
+    known = label >= 0 if schema.is_classification else np.isfinite(label)
+    order = np.flatnonzero(known)
+    order = order[np.argsort(found.batch.array(TIME)[order], kind="stable")]
+    return Normalised(found.batch.take(order), found.rejections, found.kept[order])
+
+
+def _check_reference(found: Normalised, schema: ModelSchema) -> None:
+    rows = found.batch.rows
+    if rows < MIN_ROWS:
+        reasons = Counter(rejection.reason for rejection in found.rejections).most_common(1)
+        why = f"; {reasons[0][1]} rows were left out because of {reasons[0][0]}" if reasons else ""
+        raise DataError(
+            f"the reference data has {rows} usable rows with a label, at least {MIN_ROWS} are needed{why}"
+        )
+    if schema.is_classification and len(np.unique(found.batch.array(LABEL))) < 2:
+        raise DataError(
+            f"the label {schema.label!r} has one value only in the reference data; rows of two classes or more are needed"
+        )
+
+
+def _rejected(found: Normalised, name: str) -> list[str]:
+    reasons = Counter(rejection.reason for rejection in found.rejections)
+    return [f"{count} {name} rows were left out: {reason}" for reason, count in reasons.most_common(5)]
+
+
+def _fit_estimators(
+    inputs: FitInputs, methods: Sequence[str] | None, tell: Progress, notes: list[str]
+) -> dict[str, FittedState]:
+    task = inputs.reference.schema.task
+    chosen = list(methods) if methods else _default_methods(inputs.reference)
+    fitted: dict[str, FittedState] = {}
+    for i, name in enumerate(chosen):
+        tell(f"fitting {name}", 0.05 + 0.7 * i / len(chosen))
+        try:
+            fitted[name] = estimator_named(name, task).fit(inputs).state()
+        except DataError as error:
+            if methods:
+                raise
+            notes.append(f"method {name} could not be fitted: {error}")
+    if not fitted:
+        raise DataError("no estimation method could be fitted: " + "; ".join(notes[-len(chosen) :]))
+    return fitted
+
+
+def _default_methods(reference: Rows) -> list[str]:
+    known = {name for name, cls in estimators().items() if reference.schema.task in cls.tasks}
+    best = "mpp" if "mpp" in known else "mpp_row"
+    confidence = "cbpe" if reference.schema.is_classification else "dle"
+    if reference.schema.is_classification and reference.scores is None:
+        known.discard("cbpe")
+    return [name for name in (best, confidence) if name in known]
