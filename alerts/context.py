@@ -31,15 +31,17 @@ HIGHER_IS_BETTER: Mapping[str, bool] = {
     "f1": True,
     "precision": True,
     "recall": True,
-    "specificity": True,
-    "r2": True,
     "log_loss": False,
     "brier": False,
     "mae": False,
-    "mse": False,
     "rmse": False,
+    "mape": False,
+    "r2": True,
 }
-"""Every metric a rule may name, and whether more of it is better."""
+"""The plain metrics a rule may name, and whether more of each is better."""
+
+PARAMETRIC = {"confusion": True, "cost": False, "value": True}
+"""Metrics whose name goes on after a colon, such as `cost:0,1;5,0`."""
 
 ANY = "*"
 """Stands for a feature, metric or part that only the report knows."""
@@ -116,7 +118,17 @@ def drop_of(estimate: PerformanceEstimate) -> float | None:
     if estimate.value is None or estimate.reference is None:
         return None
     fall = estimate.reference - estimate.value
-    return fall if HIGHER_IS_BETTER.get(estimate.metric, True) else -fall
+    return fall if is_better_higher(estimate.metric) else -fall
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a report may hold a metric of this name."""
+    return name in HIGHER_IS_BETTER or name.partition(":")[0] in PARAMETRIC
+
+
+def is_better_higher(metric: str) -> bool:
+    """Return whether more of the metric is better."""
+    return HIGHER_IS_BETTER.get(metric, PARAMETRIC.get(metric.partition(":")[0], True))
 
 
 def example_report(
@@ -124,10 +136,14 @@ def example_report(
 ) -> WindowReport:
     """Return a made-up report in which nothing is unknown; rules and templates are tried on it when loaded."""
     estimates = {
-        m: PerformanceEstimate(m, 0.812, 0.794, 0.83, EstimateStatus.OK, "example", 0.871, explanation="an example")
+        m: PerformanceEstimate(
+            m, 0.812, 0.794, 0.83, EstimateStatus.OK, "example", 0.871, explanation="an example"
+        )
         for m in metrics
     }
-    drift = {f: DetectorResult("jensen_shannon", f, 0.31, 0.12, True, 0.001, 0.4, 2000, 8000) for f in features}
+    drift = {
+        f: DetectorResult("jensen_shannon", f, 0.31, 0.12, True, 0.001, 0.4, 2000, 8000) for f in features
+    }
     return WindowReport(
         key=WindowKey("loan-default", "3", "", 1_767_225_600 * 1_000_000, 1_767_225_600 * 1_000_000 + HOUR),
         revision=0,
@@ -142,7 +158,9 @@ def example_report(
 
 
 def _example_health(features: tuple[str, ...]) -> HealthScore:
-    reasons = (Reason("income arrives 100x too large", features[0] if features else None, Cause.BROKEN_INPUT),)
+    reasons = (
+        Reason("income arrives 100x too large", features[0] if features else None, Cause.BROKEN_INPUT),
+    )
     return HealthScore(
         12.5, HealthStatus.CRITICAL, "accuracy", 0.05, Cause.BROKEN_INPUT, reasons, {"p_drop": 0.875}
     )

@@ -15,15 +15,41 @@ from typing import Any
 
 import cel
 
-from mlhealth.alerts.context import ANY, HIGHER_IS_BETTER, VOCABULARY, Circumstances, context_of, example_report
+from mlhealth.alerts.context import (
+    ANY,
+    HIGHER_IS_BETTER,
+    VOCABULARY,
+    Circumstances,
+    context_of,
+    example_report,
+    is_metric,
+)
 from mlhealth.errors import ConfigError
 
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _NAME = r"[A-Za-z_]\w*"
-_PATH = re.compile(rf"(?<![\w.\])])({_NAME})((?:\s*\.\s*{_NAME}\b(?!\s*\()|\s*\[\s*(?:\x00\d+\x00|{_NAME})\s*\])*)")
+_PATH = re.compile(
+    rf"(?<![\w.\])])({_NAME})((?:\s*\.\s*{_NAME}\b(?!\s*\()|\s*\[\s*(?:\x00\d+\x00|{_NAME})\s*\])*)"
+)
 _STEP = re.compile(rf"\.\s*({_NAME})|\[\s*(?:\x00(\d+)\x00|({_NAME}))\s*\]")
-_WORDS = {"true", "false", "null", "in", "has", "size", "type", "int", "uint", "double", "string", "bool", "duration"}
+_WORDS = {
+    "true",
+    "false",
+    "null",
+    "in",
+    "has",
+    "size",
+    "type",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bool",
+    "duration",
+}
+
+_EVALUATION_ERRORS = (LookupError, TypeError, ValueError, RuntimeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,7 @@ class Condition:
             value = self._program.execute(scope.native)
         except KeyError as error:
             return Verdict(None, f"the report has no {error.args[0] if error.args else 'such value'}")
-        except Exception as error:
+        except _EVALUATION_ERRORS as error:
             return Verdict(None, f"a value it needs is unknown ({_first_line(error)})")
         if isinstance(value, bool):
             return Verdict(value)
@@ -106,18 +132,20 @@ def _check_path(path: tuple[str, ...], bound: set[str]) -> None:
 
 
 def _check_metric(name: str) -> None:
-    if name not in HIGHER_IS_BETTER:
+    if not is_metric(name):
         raise ConfigError(f"unknown metric {name}{_suggest(name, HIGHER_IS_BETTER)}")
 
 
 def _try_out(text: str) -> None:
     features = tuple(path[1] for path in _paths(text) if path[0] in ("drift", "quality") and len(path) > 1)
-    context = context_of(example_report(features=("income", *features)), Circumstances(30.0, 3, 2))
+    metrics = {p[1] for p in _paths(text) if p[0] in ("estimates", "realized") and len(p) > 1}
+    report = example_report(metrics=(*{*HIGHER_IS_BETTER, *metrics},), features=("income", *features))
+    context = context_of(report, Circumstances(30.0, 3, 2))
     scope = cel.Context(context | {"segment": "region=eu"})
     for part in _operands(text):
         try:
             value = cel.compile(part).execute(scope)
-        except Exception as error:
+        except _EVALUATION_ERRORS as error:
             raise ConfigError(f"{part.strip()}: {_plain(error)}") from None
         if not isinstance(value, bool):
             kind = type(value).__name__
@@ -214,4 +242,5 @@ def _plain(error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].split(". ")[0].split(": the operation")[0] if str(error) else type(error).__name__
+    first = str(error).partition("\n")[0].partition(". ")[0].partition(": the operation")[0]
+    return first or type(error).__name__

@@ -85,7 +85,9 @@ def validated(document: Document, model: type[Model]) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda e: document.line(_known(e["loc"], document)))
+        first = min(
+            error.errors(), key=lambda e: (e["type"] == "missing", document.line(_known(e["loc"], document)))
+        )
         path = _known(first["loc"], document)
         raise document.error(path, _message(first, model, path)) from None
 
@@ -115,7 +117,9 @@ class _Builder:
             if not isinstance(key, Hashable) or isinstance(key, tuple):
                 raise ConfigError(f"{self._source}:{line}: a key must be plain text")
             if key in out:
-                raise ConfigError(f"{self._source}:{line}: {dotted((*path, str(key)))}: the key stands here twice")
+                raise ConfigError(
+                    f"{self._source}:{line}: {dotted((*path, str(key)))}: the key stands here twice"
+                )
             child = (*path, str(key))
             self._lines[child] = line
             out[key] = self.build(value_node, child)

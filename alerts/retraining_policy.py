@@ -1,0 +1,72 @@
+"""Whether an alert may ask for a retraining: a pure decision, with its reason.
+
+Training on what a broken pipeline sent teaches the model the fault, so broken input is refused unless a person said
+otherwise. A cooldown and a budget keep one bad week from filling the training queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlhealth.clock import DAY, format_duration, to_iso
+from mlhealth.records import Cause, WindowReport
+
+
+@dataclass(frozen=True)
+class RetrainPolicy:
+    """When a firing alert may ask `service` for a retraining.
+
+    `cooldown`: microseconds of event time between two requests for one model version. `budget`: requests allowed in
+    any 30 days. `min_rows`: rows the window must have. `causes_refused`: kinds of cause that retraining does not
+    heal. `approval`: a person must approve before the request is sent.
+    """
+
+    service: str
+    cooldown: int = DAY
+    budget: int = 4
+    min_rows: int = 0
+    causes_refused: frozenset[Cause] = frozenset({Cause.BROKEN_INPUT})
+    approval: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to ask for a retraining, and why (not), in words."""
+
+    allowed: bool
+    kind: str
+    reason: str
+
+
+def decide(policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int]) -> Decision:
+    """Return whether `report` may trigger a retraining; `earlier` are event times of requests already made."""
+    cause = report.health.cause
+    if cause in policy.causes_refused:
+        return Decision(False, "cause", _refusal(cause))
+    if report.rows < policy.min_rows:
+        return Decision(
+            False, "rows", f"the window has {report.rows} rows, the policy asks for {policy.min_rows}"
+        )
+    now = report.key.end
+    if earlier and now - max(earlier) < policy.cooldown:
+        since = to_iso(max(earlier))
+        return Decision(
+            False, "cooldown", f"asked at {since}; the cooldown is {format_duration(policy.cooldown)}"
+        )
+    spent = sum(now - at < 30 * DAY for at in earlier)
+    if spent >= policy.budget:
+        return Decision(False, "budget", f"{spent} requests in 30 days, the budget is {policy.budget}")
+    return Decision(True, "allowed", _ground(report))
+
+
+def _refusal(cause: Cause | None) -> str:
+    if cause is Cause.BROKEN_INPUT:
+        return "the input is broken: a model trained on it would learn the fault; mend the data first"
+    return f"the cause is {cause}, which the policy does not retrain for"
+
+
+def _ground(report: WindowReport) -> str:
+    if report.health.reasons:
+        return report.health.reasons[0].text
+    return f"the model's health is {report.health.status}"

@@ -1,0 +1,60 @@
+"""Writes the story of an alert from its window's report: what happened, how bad, whose, and why."""
+
+from __future__ import annotations
+
+from mlhealth.alerts.context import HIGHER_IS_BETTER, window_text
+from mlhealth.alerts.notice import Story
+from mlhealth.alerts.templates import number, percent
+from mlhealth.records import AlertState, Cause, EstimateStatus, PerformanceEstimate, WindowReport
+
+OWNERS: dict[Cause | None, str] = {
+    Cause.HARDER_TRAFFIC: "usually nobody's fault: the model is asked harder questions; tell the product's owner",
+    Cause.BROKEN_INPUT: "usually the team that owns the data upstream; retraining does not help",
+    Cause.MODEL_WRONG: "usually the model's owners: retrain or roll back",
+    Cause.CANNOT_TELL: "the model's owners: label a sample of this window to find out",
+    None: "the model's owners",
+}
+TOP_REASONS = 5
+_FRACTIONS = {name for name in HIGHER_IS_BETTER if name not in ("mae", "rmse", "r2", "log_loss", "brier")}
+
+
+def story_of(alert_name: str, state: AlertState, report: WindowReport, done: tuple[str, ...] = ()) -> Story:
+    """Return the story of an alert that has just come into `state` with `report`."""
+    health, key = report.health, report.key
+    subject = f"{key.model} {key.version}{f' ({key.segment})' if key.segment else ''}"
+    harm = harm_text(report)
+    cause = str(health.cause) if health.cause else "no single cause stands out"
+    what = "resolved" if state is AlertState.RESOLVED else cause
+    return Story(
+        title=f"{subject}: {alert_name}, {what}{f': {harm}' if harm else ''}",
+        cause=cause,
+        owner=OWNERS[health.cause],
+        harm=harm or f"health is {health.status}",
+        window=f"{window_text(key)}, {report.rows} rows",
+        reasons=tuple(reason.text for reason in health.reasons[:TOP_REASONS]),
+        done=done,
+    )
+
+
+def harm_text(report: WindowReport) -> str:
+    """Return how bad it is in one sentence, from the primary metric's estimate; "" where there is none."""
+    estimate = report.estimates.get(report.health.metric)
+    if estimate is None:
+        return ""
+    name = estimate.metric.replace("_", " ")
+    if estimate.value is None:
+        return f"{name} cannot be estimated{f': {estimate.note}' if estimate.note else ''}"
+    was = f", was {_value(estimate.metric, estimate.reference)}" if estimate.reference is not None else ""
+    return f"estimated {name} {_value(estimate.metric, estimate.value)}{_interval(estimate)}{was}"
+
+
+def _interval(estimate: PerformanceEstimate) -> str:
+    if estimate.lower is None or estimate.upper is None:
+        return ""
+    doubt = "" if estimate.status is EstimateStatus.OK else f", {str(estimate.status).replace('_', ' ')}"
+    low, high = _value(estimate.metric, estimate.lower), _value(estimate.metric, estimate.upper)
+    return f" ({low} to {high}{doubt})"
+
+
+def _value(metric: str, value: float | None) -> str:
+    return percent(value) if metric in _FRACTIONS else number(value)
