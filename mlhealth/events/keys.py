@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -42,13 +43,20 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
 
 
 def address_keys(
-    source: str, partition: NDArray[np.int64], offset: NDArray[np.int64], row: NDArray[np.int64]
+    places: Sequence[tuple[str, int]],
+    place: NDArray[np.integer],
+    offset: NDArray[np.int64],
+    row: NDArray[np.int64],
 ) -> NDArray[np.uint64]:
-    """Return the hash of each address, shape (n,), for events that have no id of their own."""
-    state = text_keys(pa.array([source]))[0]
-    for part in (partition, offset, row):
+    """Return the hash of each address, shape (n,), for events that have no id of their own.
+
+    Event i lies in source and partition `places[place[i]]`, at `offset[i]`, as `row[i]` of the message there.
+    """
+    starts = text_keys(pa.array([f"{source}/{partition}" for source, partition in places], type=pa.string()))
+    state = starts[place]
+    for part in (offset, row):
         state = mix(state ^ np.asarray(part, dtype=np.int64).astype(np.uint64))
-    return np.asarray(state, dtype=np.uint64)
+    return state
 
 
 def row_number_keys(rows: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -22,10 +22,13 @@ ID_FIELD = "__id"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where each of n rows lies: its source (a topic or file) and three arrays of shape (n,)."""
+    """Where each of n rows lies: `places` are (source, partition) pairs; the arrays are of shape (n,).
 
-    source: str
-    partition: NDArray[np.int64]
+    Row i came from `places[place[i]]`, from the message at `offset[i]`, as its row `row[i]`.
+    """
+
+    places: tuple[tuple[str, int], ...]
+    place: NDArray[np.int32]
     offset: NDArray[np.int64]
     row: NDArray[np.int64]
     is_file: bool = False
@@ -34,13 +37,19 @@ class Origin:
     def file(cls, name: str, rows: int, *, first: int = 0) -> Origin:
         """Return the origin of a file's rows, numbered from `first`."""
         zeros = np.zeros(rows, dtype=np.int64)
-        return cls(name, zeros, zeros, np.arange(first, first + rows, dtype=np.int64), is_file=True)
+        numbers = np.arange(first, first + rows, dtype=np.int64)
+        return cls(((name, 0),), zeros.astype(np.int32), zeros, numbers, is_file=True)
 
     def keys(self) -> NDArray[np.uint64]:
         """Return the event keys of rows that have no id: of the row number in files, else of the address."""
         if self.is_file:
             return row_number_keys(self.row)
-        return address_keys(self.source, self.partition, self.offset, self.row)
+        return address_keys(self.places, self.place, self.offset, self.row)
+
+    def rejection(self, i: int, reason: str) -> Rejection:
+        """Return the rejection of row i."""
+        source, partition = self.places[self.place[i]]
+        return Rejection(source, partition, int(self.offset[i]), int(self.row[i]), reason)
 
 
 @dataclass(frozen=True)
@@ -101,16 +110,7 @@ def _finish(out: _Columns, schema: ModelSchema, origin: Origin) -> Normalised:
     kept = np.flatnonzero(out.fault < 0)
     full = pa.table({name: pa.array(column) for name, column in out.columns.items()})
     rejected = np.flatnonzero(out.fault >= 0)
-    rejections = tuple(
-        Rejection(origin.source, int(p), int(o), int(r), out.reasons[f])
-        for p, o, r, f in zip(
-            origin.partition[rejected],
-            origin.offset[rejected],
-            origin.row[rejected],
-            out.fault[rejected],
-            strict=True,
-        )
-    )
+    rejections = tuple(origin.rejection(int(i), out.reasons[out.fault[i]]) for i in rejected)
     usable = full if len(rejected) == 0 else full.take(pa.array(kept))
     return Normalised(EventBatch(schema, usable), rejections, kept)
 

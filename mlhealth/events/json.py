@@ -1,0 +1,216 @@
+"""JSON and NDJSON message values → canonical batches: parsed in bulk, message by message only where that fails.
+
+The bulk path joins all values and parses them once into typed Arrow columns. If that fails, or rows out do not equal
+messages in, each message is parsed by itself, so that one bad message costs one bad message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.json as arrow_json
+from numpy.typing import NDArray
+
+from mlhealth.events.batch import EventBatch
+from mlhealth.events.messages import Messages
+from mlhealth.events.normalise import ID_FIELD, Origin, normalise
+from mlhealth.records import Rejection
+from mlhealth.schema import ModelSchema, Storage, canonical_text
+
+_STORED = {
+    Storage.FLOAT: pa.float64(),
+    Storage.INTEGER: pa.float64(),
+    Storage.STRING: pa.string(),
+    Storage.BOOLEAN: pa.bool_(),
+}
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The usable events, which message each came from (position, shape (batch.rows,)), and the rejected ones."""
+
+    batch: EventBatch
+    message: NDArray[np.int32]
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A table in the user's columns; message and row within it of each of its rows; values that were no object."""
+
+    table: pa.Table
+    message: NDArray[np.int32]
+    row: NDArray[np.int64]
+    faults: tuple[tuple[int, int, str], ...] = ()
+
+
+def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = False) -> Decoded:
+    """Return the events in `messages`, which all belong to the model version of `schema`.
+
+    A message holds one JSON object or several, newline-separated. Where the schema names no timestamp, an event's
+    time is its message's. `labels`: see `normalise`.
+    """
+    parsed = _bulk(messages.values, schema) or _one_by_one(messages.values, schema)
+    origin = _origin(messages, parsed.message, parsed.row)
+    times = messages.timestamps[parsed.message]
+    found = normalise(parsed.table, schema, origin, default_time=times, labels=labels)
+    faults = tuple(_rejection(messages, *fault) for fault in parsed.faults)
+    return Decoded(found.batch, parsed.message[found.kept], (*faults, *found.rejections))
+
+
+def _origin(messages: Messages, message: NDArray[np.int32], row: NDArray[np.int64]) -> Origin:
+    places = tuple((p.topic, p.number) for p in messages.partitions)
+    return Origin(places, messages.index[message], messages.offsets[message], row)
+
+
+def _rejection(messages: Messages, message: int, row: int, reason: str) -> Rejection:
+    partition = messages.partitions[messages.index[message]]
+    return Rejection(partition.topic, partition.number, int(messages.offsets[message]), row, reason)
+
+
+def _bulk(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
+    """Parse all values at once; None where anything about them is not as expected."""
+    joined = b"\n".join(values)
+    if not values or not _one_object_per_line(joined):
+        values = [value.strip() for value in values]
+        joined = b"\n".join(values).replace(b"\r\n", b"\n")
+        if not joined or not _one_object_per_line(joined):
+            return None
+    lines = joined.count(b"\n") + 1
+    fields = _fields(joined[: joined.find(b"\n")] if lines > 1 else joined, schema)
+    if fields is None:
+        return None
+    try:
+        table = arrow_json.read_json(
+            BytesIO(joined),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
+            parse_options=arrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
+        )
+    except (pa.ArrowException, OverflowError):
+        return None
+    if table.num_rows != lines:
+        return None
+    counts = np.ones(len(values), dtype=np.int64)
+    if lines != len(values):
+        counts = np.array([value.count(b"\n") + 1 for value in values], dtype=np.int64)
+    return _Parsed(table, *_positions(counts))
+
+
+def _one_object_per_line(joined: bytes) -> bool:
+    """Whether every line starts and ends as an object; then lines cannot run into each other unnoticed."""
+    if not joined.startswith(b"{") or not joined.endswith(b"}"):
+        return False
+    return joined.count(b"}\n{") == joined.count(b"\n")
+
+
+def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    message = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    first = np.cumsum(counts) - counts
+    return message, np.arange(len(message), dtype=np.int64) - first[message]
+
+
+def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
+    """Return the types to parse into: the model's own, and those of the first event for id, time and the rest."""
+    try:
+        event = orjson.loads(first)
+    except orjson.JSONDecodeError:
+        return None
+    types = {feature.name: _STORED[feature.storage] for feature in schema.features}
+    types |= {score: pa.float64() for score in schema.scores}
+    types[schema.prediction] = _STORED[schema.prediction_storage]
+    for name in (*schema.segments, schema.label, schema.timestamp, schema.id, ID_FIELD):
+        if name is not None and name not in types and name in event:
+            types[name] = _type_of(event[name])
+    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+
+
+def _type_of(value: object) -> pa.DataType:
+    if isinstance(value, bool):
+        return pa.bool_()
+    if isinstance(value, int):
+        return pa.int64()
+    return pa.float64() if isinstance(value, float) else pa.string()
+
+
+def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
+    wanted = _wanted(schema)
+    events: list[Mapping[str, Any]] = []
+    places: list[tuple[int, int]] = []
+    faults: list[tuple[int, int, str]] = []
+    for i, value in enumerate(values):
+        for j, event in enumerate(_events(value)):
+            fault = event if isinstance(event, str) else _nested(event, wanted)
+            if fault is not None:
+                faults.append((i, j, fault))
+            elif not isinstance(event, str):
+                events.append(event)
+                places.append((i, j))
+    numbers = {f.name for f in schema.features if f.name in schema.numeric and f.storage is not Storage.BOOLEAN}
+    numbers |= set(schema.scores) | (set() if schema.is_classification else {schema.prediction})
+    columns = {
+        name: _column([event.get(name) for event in events], number=name in numbers)
+        for name in wanted
+        if name == schema.prediction or any(name in event for event in events)
+    }
+    at = np.array(places, dtype=np.int64).reshape(-1, 2)
+    return _Parsed(pa.table(columns), at[:, 0].astype(np.int32), at[:, 1], tuple(faults))
+
+
+def _wanted(schema: ModelSchema) -> list[str]:
+    named = (schema.prediction, schema.label, schema.timestamp, schema.id, ID_FIELD, *schema.scores, *schema.segments)
+    return list(dict.fromkeys([*schema.feature_names, *(name for name in named if name is not None)]))
+
+
+def _nested(event: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
+    odd = [name for name in wanted if isinstance(event.get(name), dict | list)]
+    return f"{odd[0]}: a single value is needed" if odd else None
+
+
+def _events(value: bytes) -> list[Mapping[str, Any] | str]:
+    """Return the objects of one message; a text says what was wrong instead of one."""
+    if not value.strip():
+        return ["the message is empty"]
+    whole = _loads(value)
+    if not isinstance(whole, str):
+        return [whole]
+    lines = [line for line in value.split(b"\n") if line.strip()]
+    return [whole] if len(lines) == 1 else [_loads(line) for line in lines]
+
+
+def _loads(text: bytes) -> Mapping[str, Any] | str:
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            event = json.loads(text)
+        except (ValueError, RecursionError):
+            return "not valid JSON"
+    return event if isinstance(event, dict) else "not a JSON object"
+
+
+def _column(values: list[Any], *, number: bool) -> pa.Array:
+    """Return values of any types as one column: of their own type where they agree, else as text.
+
+    What a value becomes does not depend on its neighbours: a boolean where a number is needed stays a wrong type.
+    """
+    if not (number and any(isinstance(value, bool) for value in values)):
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+            pass
+    return pa.array([_text(value, number=number) for value in values], type=pa.string())
+
+
+def _text(value: object, *, number: bool) -> str | None:
+    if value is None or value != value:
+        return None
+    if number and isinstance(value, bool):
+        return "true" if value else "false"
+    return canonical_text(value).encode("utf-8", "replace").decode()
