@@ -1,1 +1,8 @@
 """Drift and data-quality detectors: one method per file, named as in the literature."""
+
+from __future__ import annotations
+
+from mlhealth.detectors.nulls import fit_nulls
+from mlhealth.detectors.panel import Panel, main_drift, quality, run
+
+__all__ = ["Panel", "fit_nulls", "main_drift", "quality", "run"]

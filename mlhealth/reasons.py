@@ -1,0 +1,142 @@
+"""Why the health score is what it is, in plain sentences, most important first.
+
+A reader of these sentences alone should know where to look first and whom to call: `OWNER` and `FIRST_ACTION` tell
+that for each of the four kinds of cause.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlhealth.detectors.quality import describe, severe
+from mlhealth.records import (
+    Cause,
+    DetectorResult,
+    EstimateStatus,
+    FeatureQuality,
+    PerformanceEstimate,
+    Reason,
+)
+
+OWNER = {
+    Cause.HARDER_TRAFFIC: "the product team, then data science",
+    Cause.BROKEN_INPUT: "the team that delivers the data",
+    Cause.MODEL_WRONG: "data science",
+    Cause.CANNOT_TELL: "data science",
+}
+"""Who usually owns each kind of cause."""
+FIRST_ACTION = {
+    Cause.HARDER_TRAFFIC: "look at what kind of case grew; route it to people or retrain on it",
+    Cause.BROKEN_INPUT: "look at the columns named, at their source; retraining would learn the fault",
+    Cause.MODEL_WRONG: "check the new labels, then retrain",
+    Cause.CANNOT_TELL: "have about 100 rows of this window labelled",
+}
+"""What to do first for each kind of cause."""
+SHOWN = 3
+"""At most so many features are named of each kind."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one window when its reasons are written."""
+
+    metric: str
+    estimate: PerformanceEstimate | None
+    cause: Cause | None
+    drift: Mapping[str, DetectorResult]
+    quality: Mapping[str, FeatureQuality]
+    realized: Mapping[str, float]
+
+
+def reasons(evidence: Evidence) -> tuple[Reason, ...]:
+    """Return the reasons of one window's score, most important first."""
+    faults = _faults(evidence.quality)
+    found = [_headline(evidence, faults), *_labels(evidence), *faults[:SHOWN], *_drifted(evidence)]
+    if evidence.cause is not None:
+        owner, action = OWNER[evidence.cause], FIRST_ACTION[evidence.cause]
+        found.append(Reason(f"{evidence.cause}: a case for {owner}; first {action}", None, evidence.cause))
+    return tuple(found)
+
+
+def _headline(evidence: Evidence, faults: list[Reason]) -> Reason:
+    estimate = evidence.estimate
+    if estimate is None or estimate.value is None:
+        why = "no method could answer" if estimate is None else (estimate.note or "no method could answer")
+        return Reason(f"{evidence.metric} cannot be estimated here: {why}", None, evidence.cause)
+    text = _now(estimate)
+    if estimate.explanation:
+        text = f"{estimate.explanation}; {text}"
+    elif faults and evidence.cause is Cause.BROKEN_INPUT:
+        return Reason(f"{faults[0].text}; {text}", faults[0].feature, evidence.cause)
+    return Reason(text, None, evidence.cause)
+
+
+def _now(estimate: PerformanceEstimate) -> str:
+    """Return the estimate in words.
+
+    >>> _now(PerformanceEstimate("accuracy", 0.714, 0.67, 0.75, EstimateStatus.OK, "mpp", 0.88))
+    'accuracy now about 0.71 ± 0.04, was 0.88'
+    """
+    value = estimate.value or 0.0
+    if estimate.lower is None or estimate.upper is None:
+        return f"{estimate.metric} now about {value:.3g}"
+    half = (estimate.upper - estimate.lower) / 2.0
+    digits = _decimals(half)
+    text = f"{estimate.metric} now about {value:.{digits}f} ± {half:.{digits}f}"
+    if estimate.reference is not None:
+        text += f", was {estimate.reference:.{digits}f}"
+    if estimate.status is EstimateStatus.OUT_OF_SUPPORT:
+        text += "; the window has left what the reference data can speak for"
+    return text
+
+
+def _decimals(half: float) -> int:
+    """Return how many decimals a number deserves whose error is `half`.
+
+    >>> [_decimals(h) for h in (0.04, 0.008, 0.3, 12.0, 0.0)]
+    [2, 3, 2, 0, 4]
+    """
+    if half <= 0.0:
+        return 4
+    lead = -math.floor(math.log10(half))
+    return max(lead, 2) if half < 1.0 else max(lead + 1, 0)
+
+
+def _labels(evidence: Evidence) -> list[Reason]:
+    realized = evidence.realized.get(evidence.metric)
+    if realized is None:
+        return []
+    text = f"labels that came say {evidence.metric} is {realized:.3g}"
+    if evidence.cause is Cause.MODEL_WRONG:
+        text += ", which the inputs do not explain: the relation of inputs to labels has changed"
+    return [Reason(text, None, evidence.cause)]
+
+
+def _faults(quality: Mapping[str, FeatureQuality]) -> list[Reason]:
+    broken = [(name, found) for name, found in quality.items() if found.faults]
+    broken.sort(key=lambda item: (not severe(item[1]), -_badness(item[1]), item[0]))
+    return [Reason(describe(name, found), name, Cause.BROKEN_INPUT) for name, found in broken]
+
+
+def _badness(found: FeatureQuality) -> float:
+    return max(found.missing, found.unseen, found.out_of_range, found.non_finite)
+
+
+def _drifted(evidence: Evidence) -> list[Reason]:
+    drifted = [r for r in evidence.drift.values() if r.drifted and r.feature is not None]
+    drifted.sort(key=lambda r: (-(r.effect or 0.0), r.feature or ""))
+    named = [
+        Reason(f"{r.feature} has drifted ({_measure(r)})", r.feature, evidence.cause) for r in drifted[:SHOWN]
+    ]
+    if len(drifted) > SHOWN:
+        named.append(Reason(f"{len(drifted) - SHOWN} more columns have drifted", None, evidence.cause))
+    return named
+
+
+def _measure(result: DetectorResult) -> str:
+    name = result.detector.replace("_", "-")
+    if result.statistic is None or result.threshold is None:
+        return name
+    return f"{name} {result.statistic:.2f}, expected at most {result.threshold:.2f}"
