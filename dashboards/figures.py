@@ -1,0 +1,25 @@
+"""Every chart of mlhealth: records in, `plotly.graph_objects.Figure` out; shared by web UI, reports and notebooks.
+
+All take a `theme` (`LIGHT` or `DARK`), say "unknown" where a value is not known, and fit a phone's width.
+"""
+
+from __future__ import annotations
+
+from mlhealth.dashboards.distribution_figures import FeatureCounts, distribution_figure
+from mlhealth.dashboards.health_figures import health_figure, timeline_figure
+from mlhealth.dashboards.heat_figures import confusion_figure, drift_figure
+from mlhealth.dashboards.performance_figures import estimate_figure
+from mlhealth.dashboards.theme import DARK, LIGHT, Theme
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "FeatureCounts",
+    "Theme",
+    "confusion_figure",
+    "distribution_figure",
+    "drift_figure",
+    "estimate_figure",
+    "health_figure",
+    "timeline_figure",
+]

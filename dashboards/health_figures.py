@@ -1,0 +1,167 @@
+"""The health score over time with the numbers it is made of, and the timeline of what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import plotly.graph_objects as go
+
+from mlhealth.dashboards.theme import LIGHT, SYMBOLS, Theme, empty_figure, say
+from mlhealth.dashboards.theme import axis as axis_style
+from mlhealth.dashboards.time_axis import TimeAxis, hatch
+from mlhealth.dashboards.wording import plain, score_text, shortened, span
+from mlhealth.records import (
+    Alert,
+    AlertState,
+    HealthStatus,
+    RetrainingRequest,
+    RetrainingStatus,
+    WindowReport,
+)
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_METRIC_PARTS = frozenset({"value", "lower", "upper", "reference", "realized", "loss"})
+PART_NAMES = {
+    "probability_of_drop": "P(drop beyond tolerance)",
+    "drifted_features": "share of features drifted",
+    "faulty_features": "share of features faulty",
+}
+
+
+def health_figure(
+    reports: Sequence[WindowReport], *, theme: Theme = LIGHT, rows: bool = False, height: int = 340
+) -> go.Figure:
+    """Return the health score (0 to 100) by window; below it the parts that lie between 0 and 1."""
+    axis = TimeAxis.of(reports, rows=rows)
+    figure = empty_figure(theme, height=height)
+    if not axis.reports:
+        return say(figure, "No window in this period", theme)
+    parts = _parts(axis.reports)
+    hatch(figure, axis, axis.spans(lambda r: r.health.score is None), (0.0, 100.0), theme)
+    x, y = axis.series(lambda r: r.health.score)
+    line = {"color": theme.reference, "width": 1.4}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+    _scores(figure, axis, theme)
+    domain = [0.5, 1.0] if parts else [0.0, 1.0]
+    figure.update_yaxes(range=[-4, 104], domain=domain, tickvals=[0, 50, 100], title={"text": "score"})
+    if parts:
+        _draw_parts(figure, axis, parts, theme)
+    return figure
+
+
+def _parts(reports: Sequence[WindowReport]) -> list[str]:
+    """Return the names of the parts between 0 and 1 that are not the metric's own numbers, six at most."""
+    names = dict.fromkeys(n for report in reports for n in report.health.parts if n not in _METRIC_PARTS)
+    bounded = [n for n in names if all(0.0 <= r.health.parts.get(n, 0.0) <= 1.0 for r in reports)]
+    return bounded[: len(_DASHES)]
+
+
+def _scores(figure: go.Figure, axis: TimeAxis, theme: Theme) -> None:
+    """Draw one marker per window, coloured and shaped by status."""
+    for status in HealthStatus:
+        chosen = [r for r in axis.reports if r.health.status is status and r.health.score is not None]
+        if chosen:
+            figure.add_scatter(
+                x=[axis.middle(r) for r in chosen],
+                y=[r.health.score for r in chosen],
+                mode="markers",
+                marker={"symbol": SYMBOLS[status], "size": 8, "color": theme.status(status)},
+                name=str(status),
+                customdata=[[axis.link(r), _score_hover(axis, r)] for r in chosen],
+                hovertemplate="%{customdata[1]}<extra></extra>",
+            )
+
+
+def _score_hover(axis: TimeAxis, report: WindowReport) -> str:
+    lines = [axis.name(report), f"<b>score {score_text(report.health)}</b>, {report.health.status}"]
+    lines += [plain(shortened(reason.text, 90)) for reason in report.health.reasons[:3]]
+    return "<br>".join(lines)
+
+
+def _part_of(report: WindowReport, name: str) -> float | None:
+    return report.health.parts.get(name)
+
+
+def _draw_parts(figure: go.Figure, axis: TimeAxis, parts: Sequence[str], theme: Theme) -> None:
+    """Draw the parts in the lower half, each with a colour and a dash of its own."""
+    colours = (theme.estimate, theme.limit, theme.healthy, theme.realised, theme.degraded, theme.muted)
+    for name, colour, dash in zip(parts, colours, _DASHES, strict=False):
+        x, y = axis.series(partial(_part_of, name=name))
+        label = plain(part_name(name))
+        figure.add_scatter(
+            x=x,
+            y=y,
+            yaxis="y2",
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 1.6},
+            name=label,
+            hovertemplate=f"{label}: %{{y:.3g}}<extra></extra>",
+        )
+    style = axis_style(theme) | {"range": [-0.04, 1.04], "domain": [0.0, 0.4], "tickvals": [0, 0.5, 1]}
+    figure.update_layout(yaxis2=style | {"automargin": True, "anchor": "x"}, xaxis={"anchor": "y2"})
+    figure.update_layout(yaxis2_title={"text": "parts", "font": {"size": 11}})
+
+
+def timeline_figure(
+    alerts: Sequence[Alert],
+    retrainings: Sequence[RetrainingRequest],
+    *,
+    until: int,
+    theme: Theme = LIGHT,
+    height: int | None = None,
+) -> go.Figure:
+    """Return one bar per alert episode, from firing to resolving (or `until`), and a mark per retraining request."""
+    fired = [alert for alert in alerts if alert.fired_at is not None]
+    rows = sorted({alert.rule for alert in fired}) + (["retraining"] if retrainings else [])
+    figure = empty_figure(theme, height=height or 74 + 30 * max(len(rows), 2))
+    if not rows:
+        return say(figure, "No alert has fired and no retraining was asked for", theme)
+    axis = TimeAxis(())
+    for alert in fired:
+        _episode(figure, axis, alert, until, theme)
+    _requests(figure, axis, retrainings, theme)
+    labels = [plain(shortened(row)) for row in rows]
+    figure.update_yaxes(
+        tickvals=rows, ticktext=labels, categoryorder="array", categoryarray=rows[::-1], gridcolor=None
+    )
+    figure.update_yaxes(showgrid=False, type="category")
+    figure.update_layout(showlegend=False, margin={"t": 8})
+    return figure
+
+
+def _episode(figure: go.Figure, axis: TimeAxis, alert: Alert, until: int, theme: Theme) -> None:
+    firing = alert.state is AlertState.FIRING
+    start = alert.fired_at or alert.since
+    end = until if firing else alert.since
+    text = f"{plain(alert.rule)}, {plain(alert.severity)}<br>{span(start, end)}" + (
+        " (firing)" if firing else ""
+    )
+    figure.add_scatter(
+        x=[axis.at(start), axis.at(end)],
+        y=[alert.rule, alert.rule],
+        mode="lines+markers",
+        line={"color": theme.critical if firing else theme.unknown, "width": 9},
+        marker={"symbol": ["line-ns", "arrow-right" if firing else "line-ns"], "size": 9},
+        hovertemplate=f"{text}<extra></extra>",
+    )
+
+
+def _requests(figure: go.Figure, axis: TimeAxis, requests: Sequence[RetrainingRequest], theme: Theme) -> None:
+    bad = (RetrainingStatus.FAILED, RetrainingStatus.REFUSED)
+    symbols = ["x" if r.status in bad else "star" for r in requests]
+    colours = [theme.critical if r.status in bad else theme.estimate for r in requests]
+    texts = [f"{plain(r.service)}: {r.status}<br>{plain(shortened(r.reason, 90))}" for r in requests]
+    figure.add_scatter(
+        x=[axis.at(r.created) for r in requests],
+        y=["retraining"] * len(requests),
+        mode="markers",
+        marker={"symbol": symbols, "size": 12, "color": colours},
+        customdata=texts,
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def part_name(name: str) -> str:
+    """Return the name of a part of the health score, as people read it."""
+    return PART_NAMES.get(name, name.replace("_", " "))
