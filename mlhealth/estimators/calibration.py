@@ -60,7 +60,7 @@ class ClassCalibrator:
     def posterior(self, prediction: Ints, scores: Floats | None) -> Floats:
         """Return P(class | row), (n, k), rows summing to 1."""
         if scores is None or not (self.maps or self.raw):
-            return self.frequencies[prediction]
+            return np.asarray(self.frequencies[prediction], np.float64)
         if self.raw:
             return scores
         out = self.frequencies[prediction]

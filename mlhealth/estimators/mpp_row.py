@@ -1,0 +1,90 @@
+"""MPP on rows: a second model predicts, row by row, where the first one errs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from mlhealth.baseline import FittedState
+from mlhealth.estimators.base import Estimator, FitInputs
+from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
+from mlhealth.estimators.error_bins import ErrorBins, fit_error_bins
+from mlhealth.estimators.error_model import ErrorModel, fit_error_model
+from mlhealth.estimators.intervals import Answering, class_estimates, loss_estimates
+from mlhealth.estimators.reference import FEW_ERRORS, Reference, checked, labels
+from mlhealth.estimators.rows import Rows, Scorer
+from mlhealth.records import EstimateStatus, PerformanceEstimate
+from mlhealth.schema import Task
+
+
+@dataclass(frozen=True)
+class MPPRow(Estimator):
+    """A boosted model of each row's error, cross-fitted, calibrated, and averaged as a probability.
+
+    Classification: P(wrong | features, scores, prediction) from five fold models, isotonic on held-out
+    rows; the other classes share it as the calibrated scores have it, so that every metric follows.
+    Regression: P(|error| falls in a bin | features, prediction) over a grid of tolerances, the estimated
+    REC curve; the area over it is the mean absolute error. With fewer than 100 wrong predictions in the
+    reference an error model would be noise: calibrated scores stand in and the note says so.
+
+    Source of the idea: Ghanta et al., "MPP: Model Performance Predictor", OpML 2019, arXiv 1902.08638.
+
+    Assumes that P(wrong | row) is what it was in the reference. Fails under label shift and concept drift,
+    and off the reference's support, where trees answer as at its edge.
+
+    >>> from mlhealth.estimators.synthetic import synthetic_rows
+    >>> method = MPPRow.fit(FitInputs(synthetic_rows(1500).rows, ("accuracy",)))
+    >>> found = method.estimate(synthetic_rows(1000, seed=1, shift=0.5).rows)["accuracy"]
+    >>> 0.7 < found.lower < found.value < found.upper < 0.9
+    True
+    """
+
+    name: ClassVar[str] = "mpp_row"
+    tasks: ClassVar[frozenset[Task]] = frozenset(Task)
+    reference: Reference
+    model: ErrorModel | ErrorBins | ClassCalibrator
+
+    @classmethod
+    def fit(cls, inputs: FitInputs) -> Self:
+        rows = checked(cls.name, inputs)
+        reference = Reference.of(rows, tuple(inputs.metrics))
+        if not rows.schema.is_classification:
+            return cls(reference, fit_error_bins(rows, inputs.seed))
+        if reference.errors < FEW_ERRORS:
+            rng = np.random.default_rng(inputs.seed)
+            return cls(reference, choose_calibrator(rows, labels(rows), rng))
+        return cls(reference, fit_error_model(rows, inputs.seed).model)
+
+    def estimate(
+        self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
+    ) -> dict[str, PerformanceEstimate]:
+        del scorer
+        by = Answering(self.name, self.reference, window.schema, level)
+        if isinstance(self.model, ErrorBins):
+            return loss_estimates(by, self.model.expected(window), self.model.error)
+        if isinstance(self.model, ErrorModel):
+            return class_estimates(by, window, self.model.posterior(window))
+        note = (
+            f"the reference has only {self.reference.errors} wrong predictions ({FEW_ERRORS} are needed to "
+            "model them): taken from calibrated scores"
+        )
+        by = Answering(self.name, self.reference, window.schema, level, EstimateStatus.WIDENED, note)
+        posterior = self.model.posterior(window.prediction.astype(np.int64), window.scores)
+        return class_estimates(by, window, posterior, self.reference.rows / 4)
+
+    def state(self) -> FittedState:
+        params = {"reference": self.reference.params(), "kind": type(self.model).__name__}
+        if isinstance(self.model, ClassCalibrator):
+            return FittedState(params, self.model.arrays())
+        return self.model.state(params)
+
+    @classmethod
+    def from_state(cls, state: FittedState) -> Self:
+        reference, kind = Reference.of_params(state.params["reference"]), state.params["kind"]
+        if kind == ErrorBins.__name__:
+            return cls(reference, ErrorBins.of_state(state))
+        if kind == ErrorModel.__name__:
+            return cls(reference, ErrorModel.of_state(state))
+        return cls(reference, ClassCalibrator.of_arrays(state.arrays))
