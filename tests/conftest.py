@@ -1,4 +1,4 @@
-"""What every test may use: real servers (tests/servers), the tables kept beside the checkout, reproducible hypothesis."""
+"""What every test may use: real servers (tests/servers), tables beside the checkout, hypothesis settings."""
 
 from __future__ import annotations
 

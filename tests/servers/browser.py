@@ -34,7 +34,7 @@ def chromium(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str, pytestconfig: pytest.Config) -> Iterator[Browser]:
-    """A headless Chromium for the tests of one file. (Playwright's loop must not outlive it: it shadows asyncio.)"""
+    """A headless Chromium for the tests of one file: Playwright's loop shadows asyncio, so it must not outlive them."""
     began = time.monotonic()
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)

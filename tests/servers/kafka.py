@@ -42,7 +42,7 @@ def _kafka_session(
 
 @pytest.fixture
 def kafka(_kafka_session: KafkaCluster) -> KafkaCluster:
-    """A running one-node broker, shared by the session: use topics and groups of your own; restarted if a test ended it."""
+    """A running broker, shared by the session: use topics and groups of your own; restarted if a test ended it."""
     _kafka_session.start()
     return _kafka_session
 

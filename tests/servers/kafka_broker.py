@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import shutil
 import signal
+import subprocess
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -77,16 +80,17 @@ class KafkaCluster:
 
     def start(self, number: int | None = None, *, timeout: float = 90.0) -> float:
         """Start the nodes that are down (or one of them); return the seconds until the broker answers a client."""
-        chosen = self._chosen(number)
-        if not (self.folder / "cluster.id").exists():
-            self._format()
+        chosen = [node for node in self._chosen(number) if not node.process.running]
+        if not chosen:
+            return 0.0
+        began = time.monotonic()
+        self._prepare()
         for node in chosen:
-            if not node.process.running:
-                node.process.start()
-        waits = [
-            node.process.wait_ready(lambda port=node.port: accepts(port), timeout=timeout) for node in chosen
-        ]  # type: ignore[misc]
-        return sum(waits) + wait_until(self._answers, what=f"Kafka at {self.bootstrap}", timeout=timeout)
+            node.process.start()
+        for node in chosen:
+            node.process.wait_ready(partial(accepts, node.port), timeout=timeout)
+        wait_until(self._answers, what=f"Kafka at {self.bootstrap}", timeout=timeout)
+        return time.monotonic() - began
 
     def stop(self, number: int | None = None) -> None:
         """Ask nodes to end, all at once (a last one alone waits in vain for a quorum); the data stays on disk."""
@@ -150,29 +154,25 @@ class KafkaCluster:
         heap = [f"-Xms{min(128, self.heap_mb)}m", f"-Xmx{self.heap_mb}m"]
         return ["java", *heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", logging, "-cp", f"{fetch()}/*"]
 
-    def _format(self) -> None:
+    def _prepare(self) -> None:
+        """Write every node's settings (ports may differ from the last time) and format what is new."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(_LOGGING)
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        identity = self.folder / "cluster.id"
+        if not identity.exists():
+            identity.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
         for node in self.nodes:
             node.folder.mkdir(parents=True, exist_ok=True)
-            properties = node.folder / "server.properties"
-            properties.write_text(self._properties(node))
-            command = [
-                *self._java(),
-                "kafka.tools.StorageTool",
-                "format",
-                "-t",
-                identity,
-                "-c",
-                str(properties),
-            ]
-            formatting = ServerProcess(command, node.folder / "format.log")
-            formatting.start()
-            wait_until(lambda process=formatting: not process.running, what="kafka format", timeout=60.0)  # type: ignore[misc]
+            (node.folder / "server.properties").write_text(self._properties(node))
             if not (node.folder / "data" / "meta.properties").exists():
-                raise ServerError(f"Kafka could not format {node.folder}: {formatting.log_tail()}")
-        (self.folder / "cluster.id").write_text(identity)
+                self._format(node, identity.read_text())
+
+    def _format(self, node: KafkaNode, identity: str) -> None:
+        settings = str(node.folder / "server.properties")
+        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", identity, "-c", settings]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise ServerError(f"Kafka could not format {node.folder}: {done.stdout}{done.stderr}".strip())
 
     def _properties(self, node: KafkaNode) -> str:
         copies = len(self.nodes)

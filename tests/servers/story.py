@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -31,8 +30,8 @@ class Story:
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Story]:
+def story(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Story:
     """Tell the steps of a story; the test is marked `story` and run with `make e2e STORY=name`."""
     told = Story(capsys)
     told.say(f"story: {request.node.name}")
-    yield told
+    return told

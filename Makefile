@@ -1,0 +1,54 @@
+# `make help` tells what there is. Every command does its own set-up.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format coverage e2e kafka docs screenshots system clean
+BIN := .venv/bin
+WORKERS ?= 2
+
+help:            ## this list
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
+
+install:         ## .venv with mlhealth (editable) and the tools
+	@sh scripts/install
+
+demo: install    ## the whole loop on a generated year (HEADLESS=1, ARGS="--data FILE --target COLUMN")
+	$(BIN)/mlhealth demo $(if $(HEADLESS),--headless) $(ARGS)
+
+system:          ## system packages for the full test run (root on Debian or Ubuntu)
+	@sh scripts/setup-system
+
+check: install   ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: system install  ## everything but the long stories, with the real servers
+	@sh scripts/kafka fetch || [ "$$CI" != true ]
+	$(MAKE) --no-print-directory check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not story' $(ARGS)
+
+format: install  ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+coverage: install  ## the tests in one process, and which lines they leave out
+	$(BIN)/coverage run -m pytest && $(BIN)/coverage combine -q && $(BIN)/coverage report
+
+e2e: system install  ## stories with real parts: make e2e STORY=loop, or all of them
+	$(BIN)/python -m pytest -q -m story -p no:cacheprovider $(if $(STORY),tests/e2e/test_story_$(STORY).py,tests/e2e) $(ARGS)
+
+bench-%: install  ## a benchmark: make bench-startup, prints a table and writes benchmarks/results/startup.json
+	$(BIN)/python -m benchmarks.$* $(ARGS)
+
+kafka: install   ## a real broker on 127.0.0.1:9092 until Ctrl-C (ARGS="--port 9093 --nodes 3")
+	@sh scripts/kafka run $(ARGS)
+
+docs: install    ## run every example in the docstrings and documents
+	$(BIN)/python -m pytest -q --doctest-glob='*.md' mlhealth docs
+
+screenshots: system install  ## docs/images/*.png from the demo, in real Chromium
+	$(BIN)/python -m scripts.screenshots
+
+clean:           ## remove caches and builds, keep .venv and .cache
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
