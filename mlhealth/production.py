@@ -1,0 +1,116 @@
+"""A file of production rows → its windows' reports, judged by a baseline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlhealth.baseline import Baseline
+from mlhealth.clock import to_iso
+from mlhealth.errors import ConfigError, DataError
+from mlhealth.events.batch import EventBatch
+from mlhealth.events.normalise import Origin, normalise
+from mlhealth.monitor import Evaluator
+from mlhealth.profile import WindowProfile
+from mlhealth.records import WindowKey, WindowReport
+from mlhealth.schema import ModelSchema
+from mlhealth.slicing import FileWindow, row_windows, time_windows
+from mlhealth.tables import read_table, require_columns
+
+
+@dataclass(frozen=True)
+class Production:
+    """The usable rows of a file, and sentences on what was wrong with the rest."""
+
+    batch: EventBatch
+    timed: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a file is cut into windows: by `rows`, or by `width` in microseconds of event time; one of the two."""
+
+    rows: int | None = None
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rows is None) == (self.width is None):
+            raise ConfigError("give one of --window-rows N and --window DURATION (such as 1h)")
+        if self.rows is not None and self.rows < 1:
+            raise ConfigError(f"--window-rows is {self.rows}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """The report of one window of a file; `start` and `end` as shown: ISO times, or row numbers without times."""
+
+    window: int
+    start: str | int
+    end: str | int
+    report: WindowReport
+
+
+def read_production(path: Path, baseline: Baseline) -> Production:
+    """Return the rows of a production file; raises DataError where it lacks a column that cannot be missing."""
+    table = read_table(path)
+    schema = baseline.schema
+    require_columns(table, [schema.prediction], path=path, purpose="columns.prediction")
+    require_columns(table, schema.scores, path=path, purpose="columns.score")
+    warnings = _missing_features(table.column_names, schema, path)
+    found = normalise(table, schema, Origin.file(path.name, table.num_rows))
+    if found.rejections:
+        reasons = Counter(rejection.reason for rejection in found.rejections)
+        if found.batch.rows == 0:
+            raise DataError(f"{path}: no row can be used: {reasons.most_common(1)[0][0]}")
+        warnings += [f"{path}: {n} rows are left out: {reason}" for reason, n in reasons.most_common(5)]
+    timed = schema.timestamp is not None and schema.timestamp in table.column_names
+    return Production(found.batch, timed, tuple(warnings))
+
+
+def reports(production: Production, evaluator: Evaluator, cut: Cut) -> Iterator[FileReport]:
+    """Yield the report of each window of a file, in order."""
+    for window in _windows(production, cut):
+        profile = WindowProfile.of(window.batch, evaluator.baseline.layout)
+        schema = evaluator.baseline.schema
+        key = WindowKey(schema.model, schema.version, "", window.start, window.end)
+        start, end = _shown(window, profile, production, cut)
+        yield FileReport(window.index, start, end, evaluator.evaluate(profile, key))
+
+
+def window_count(production: Production, cut: Cut) -> int:
+    """Return how many windows `reports` will yield."""
+    if cut.rows is not None:
+        return -(-production.batch.rows // cut.rows)
+    return len(np.unique(production.batch.array("__time").astype(np.int64) // (cut.width or 1)))
+
+
+def _windows(production: Production, cut: Cut) -> Iterator[FileWindow]:
+    if cut.rows is not None:
+        return row_windows(production.batch, cut.rows)
+    if not production.timed:
+        name = production.batch.schema.timestamp
+        why = f"there is no column {name!r}" if name else "the schema has no columns.timestamp"
+        raise DataError(f"--window needs event times and {why}; use --window-rows N")
+    return time_windows(production.batch, cut.width or 1)
+
+
+def _shown(
+    window: FileWindow, profile: WindowProfile, production: Production, cut: Cut
+) -> tuple[str | int, str | int]:
+    if not production.timed:
+        return window.start, window.end
+    if cut.rows is None:
+        return to_iso(window.start), to_iso(window.end)
+    return to_iso(profile.first or 0), to_iso(profile.last or 0)
+
+
+def _missing_features(columns: list[str], schema: ModelSchema, path: Path) -> list[str]:
+    missing = [name for name in schema.feature_names if name not in columns]
+    if len(missing) == len(schema.features):
+        raise DataError(f"{path}: there is no column {missing[0]!r}, nor any other feature of the baseline")
+    return [f"{path}: there is no column {name!r}: taken as missing in every row" for name in missing]
