@@ -1,0 +1,215 @@
+"""`mlhealth.yaml`: read once, strictly, into frozen models; every mistake is one line naming the file and the key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
+from mlhealth.errors import ConfigError
+from mlhealth.strict_yaml import Document, Location, read, validated
+
+_REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 1h")
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+"""Microseconds, written as `15m` or `1h`."""
+
+
+DurationOrZero = Annotated[int, BeforeValidator(lambda v: 0 if v in (0, "0", "0s") else _duration(v))]
+"""As `Duration`, and `0s` for none at all."""
+
+
+class Strict(BaseModel):
+    """Frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class KafkaSecurity(Strict):
+    """TLS and SASL of a broker; the names are those of every Kafka client."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    check_hostname: bool = True
+
+
+class TopicModel(Strict):
+    """Which model version the messages of a topic speak of, where they do not say so in their headers."""
+
+    model: str
+    version: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)]
+
+
+class KafkaConfig(Strict):
+    """A Kafka source. `models` maps a topic to the one model version it carries."""
+
+    bootstrap: str
+    topics: tuple[str, ...] = ()
+    pattern: str | None = None
+    group: str = "mlhealth"
+    client: Literal["kafka-python", "confluent"] = "kafka-python"
+    models: Mapping[str, TopicModel] = {}
+    dead_letters: str | None = None
+    idle: Duration = 30 * SECOND
+    max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    poll_records: int = Field(default=20_000, ge=1)
+    check_crcs: bool = True
+    security: KafkaSecurity = KafkaSecurity()
+
+    @model_validator(mode="after")
+    def _one_of_topics_and_pattern(self) -> KafkaConfig:
+        if bool(self.topics) == (self.pattern is not None):
+            raise ValueError("name either topics or a pattern")
+        return self
+
+
+class InboxConfig(Strict):
+    """The store's own inbox: what arrives over HTTP."""
+
+    idle: Duration = 30 * SECOND
+    max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+
+
+class SourceConfig(Strict):
+    """One source; exactly one kind."""
+
+    kafka: KafkaConfig | None = None
+    inbox: InboxConfig | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one_kind(self) -> SourceConfig:
+        if (self.kafka is None) == (self.inbox is None):
+            raise ValueError("name exactly one kind of source: kafka or inbox")
+        return self
+
+
+def _budget(value: object) -> object:
+    text = str(value)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s*", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no budget; write a number of alarms per duration, such as 1 per 90d")
+    return {"alarms": float(match[1]), "per": parse_duration(match[2])}
+
+
+class AlarmBudget(Strict):
+    """How many false alarms a user accepts: `alarms` in `per` microseconds."""
+
+    alarms: float = Field(gt=0)
+    per: int = Field(gt=0)
+
+
+class ModelConfig(Strict):
+    """How the windows of a model are cut and judged; `default` in `models` speaks for all that are not named.
+
+    `disorder`: how far out of order events of one partition usually come; a window closes that much later. `lateness`:
+    how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how far ahead of its message's own timestamp an event may claim to be. `scorer` asks the deployed
+    model, as in `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
+    """
+
+    window: Duration = 60 * MINUTE
+    lateness: DurationOrZero = 15 * MINUTE
+    disorder: DurationOrZero = 5 * SECOND
+    revise: Duration = 5 * MINUTE
+    allowance: Duration = 5 * MINUTE
+    segments: tuple[str, ...] = ()
+    segment_values: int = Field(default=10, ge=1, le=100)
+    false_alarms: Annotated[AlarmBudget, BeforeValidator(_budget)] = AlarmBudget(alarms=1, per=90 * DAY)
+    metric: str | None = None
+    tolerance: float | None = Field(default=None, gt=0)
+    scorer: str | None = None
+    empty_windows: int = Field(default=24, ge=0)
+    topics: tuple[str, ...] = ()
+
+
+class ListenConfig(Strict):
+    """Where the API and the pages answer."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+
+
+class Config(Strict):
+    """The whole service. The kinds of `receivers` and `training` are told by the alerts' own registries."""
+
+    store: str = "sqlite:///mlhealth.db"
+    listen: ListenConfig = ListenConfig()
+    checkpoint: Duration = 5 * SECOND
+    buffer_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    sources: tuple[SourceConfig, ...] = ()
+    models: Mapping[str, ModelConfig] = {}
+    rules: tuple[str, ...] = ()
+    receivers: Mapping[str, Mapping[str, Any]] = {}
+    training: Mapping[str, Mapping[str, Any]] = {}
+
+    def model(self, name: str) -> ModelConfig:
+        """Return how a model is treated: its own block, else `default`, else the defaults."""
+        return self.models.get(name) or self.models.get("default") or ModelConfig()
+
+
+def load(path: Path | str, environment: Mapping[str, str] | None = None) -> Config:
+    """Read a configuration, with `${NAME}` and `${NAME:-default}` filled in from the environment.
+
+    File names in it are taken relative to it. Raises ConfigError naming the file, the line and the key.
+    """
+    document = read(path)
+    values = os.environ if environment is None else environment
+    filled = Document(document.source, _filled(document.data, (), document, values), document.lines)
+    config = validated(filled, Config)
+    base = Path(path).resolve().parent
+    return config.model_copy(
+        update={
+            "rules": tuple(str(base / rule) for rule in config.rules),
+            "store": _located(config.store, base),
+        }
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `mlhealth.yaml`, for editors."""
+    return Config.model_json_schema()
+
+
+def _filled(value: Any, path: Location, document: Document, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, (*path, str(k)), document, environment) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, (*path, i), document, environment) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replacement(match: re.Match[str]) -> str:
+        found = environment.get(match["name"], match["default"])
+        if found is None:
+            raise document.error(path, f"the environment variable {match['name']} is not set")
+        return found
+
+    return _REFERENCE.sub(replacement, value)
+
+
+def _located(store: str, base: Path) -> str:
+    """Return a SQLite URL with a path relative to the configuration made absolute."""
+    prefix = "sqlite:///"
+    name = store.removeprefix(prefix)
+    if not store.startswith(prefix) or name in {"", ":memory:"} or Path(name).is_absolute():
+        return store
+    return f"{prefix}{base / name}"
+
+
+__all__ = ["Config", "ConfigError", "ModelConfig", "json_schema", "load"]

@@ -1,0 +1,109 @@
+"""Polled records of any client → `Messages` by address, touching each record once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mlhealth.clock import from_iso
+from mlhealth.errors import ConfigError
+from mlhealth.events.messages import Messages, Partition
+from mlhealth.sources.base import (
+    FORMAT_HEADER,
+    MODEL_HEADER,
+    VERSION_HEADER,
+    WATERMARK_HEADER,
+    Address,
+    Mark,
+)
+
+Headers = Sequence[tuple[str, bytes | None]]
+NOWHERE = Address("", "")
+
+
+@dataclass
+class _Group:
+    values: list[bytes] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    timestamps: list[int] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Grouping:
+    """Collects the records of one poll; `topics` says whose events a topic carries where headers do not."""
+
+    topics: Mapping[str, Address]
+    partitions: list[Partition] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    _groups: dict[Address, _Group] = field(default_factory=dict)
+    _known: dict[tuple[tuple[str, bytes | None], ...], tuple[Address, int | None]] = field(
+        default_factory=dict
+    )
+
+    def open(self, partition: Partition) -> int:
+        """Return the number by which records of `partition` are added."""
+        self.partitions.append(partition)
+        return len(self.partitions) - 1
+
+    def address(self, number: int, headers: Headers) -> Address | None:
+        """Return whose events a message with these headers holds, or None for a watermark, which is noted."""
+        partition = self.partitions[number]
+        given = self.topics.get(partition.topic, NOWHERE)
+        if not headers:
+            return given
+        key = tuple(headers)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = _read(headers)
+        found, mark = known
+        if not found.model:
+            found = Address(given.model, given.version, found.format)
+        if mark is not None:
+            self.marks.append(Mark(found, partition, mark))
+            return None
+        return found
+
+    def group(self, address: Address) -> _Group:
+        """Return where messages of one address are collected."""
+        found = self._groups.get(address)
+        if found is None:
+            found = self._groups[address] = _Group()
+        return found
+
+    def batches(self) -> list[tuple[Address, Messages]]:
+        """Return everything that was added."""
+        partitions = tuple(self.partitions)
+        return [
+            (
+                address,
+                Messages(
+                    group.values,
+                    np.array(group.offsets, dtype=np.int64),
+                    np.array(group.timestamps, dtype=np.int64) * 1_000,
+                    partitions,
+                    np.array(group.index, dtype=np.int32),
+                ),
+            )
+            for address, group in self._groups.items()
+        ]
+
+
+def _read(headers: Headers) -> tuple[Address, int | None]:
+    texts = {
+        name: (value or b"").decode("utf-8", "replace")
+        for name, value in headers
+        if name.startswith("mlhealth-")
+    }
+    address = Address(
+        texts.get(MODEL_HEADER, ""), texts.get(VERSION_HEADER, ""), texts.get(FORMAT_HEADER, "json")
+    )
+    mark = texts.get(WATERMARK_HEADER)
+    if mark is None:
+        return address, None
+    try:
+        return address, from_iso(mark)
+    except ConfigError:
+        return address, None

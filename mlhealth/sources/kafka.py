@@ -1,0 +1,165 @@
+"""Kafka through kafka-python: one consumer of a group; offsets belong to the store, the broker only gets a copy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from mlhealth.config import KafkaConfig
+from mlhealth.events.messages import Partition
+from mlhealth.sources.base import Address, Gap, Owner, Poll, Source
+from mlhealth.sources.grouping import Grouping
+from mlhealth.sources.kafka_settings import consumer_settings, translated
+
+logger = logging.getLogger(__name__)
+
+
+class KafkaSource(Source):
+    """See `Source`; partitions are shared out by the consumer group (eager rebalancing)."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._topics = {topic: Address(m.model, m.version) for topic, m in config.models.items()}
+        self._consumer: Any = None
+        self._owner: Owner | None = None
+        self._fresh: set[Partition] = set()
+        self._paused = False
+
+    def start(self, owner: Owner) -> None:
+        self._owner = owner
+        with translated(self._config):
+            self._consumer = KafkaConsumer(**consumer_settings(self._config))
+            self._consumer.subscribe(
+                topics=self._config.topics or None, pattern=self._config.pattern, listener=_Listener(self)
+            )
+
+    def poll(self, timeout: float) -> Poll:
+        with translated(self._config):
+            try:
+                polled = self._consumer.poll(timeout_ms=int(timeout * 1000))
+            except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+                self._fresh.clear()
+                self._place(self._assigned())
+                return Poll()
+            fresh, self._fresh = self._fresh, set()
+            if fresh:
+                polled = {tp: records for tp, records in polled.items() if _partition(tp) not in fresh}
+                self._place(fresh & set(self._assigned()))
+        return self._grouped(polled)
+
+    def partitions(self) -> Collection[Partition]:
+        with translated(self._config):
+            topics = self._config.topics or tuple(self._consumer.subscription() or ())
+            return [Partition(t, n) for t in topics for n in self._consumer.partitions_for_topic(t) or ()]
+
+    def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        with translated(self._config):
+            found = self._consumer.end_offsets([_kafka(p) for p in partitions])
+        return {_partition(tp): offset for tp, offset in found.items()}
+
+    def positions(self) -> Mapping[Partition, int]:
+        state = self._consumer._subscription.assignment
+        return {
+            _partition(tp): known.position.offset for tp, known in state.items() if known.position is not None
+        }
+
+    def pause(self) -> None:
+        self._paused = True
+        self._consumer.pause(*self._consumer.assignment())
+
+    def resume(self) -> None:
+        self._paused = False
+        self._consumer.resume(*self._consumer.paused())
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        held = {
+            _kafka(p): OffsetAndMetadata(o, "", -1) for p, o in offsets.items() if p in set(self._assigned())
+        }
+        if not held:
+            return
+        try:
+            self._consumer.commit_async(held)
+        except KafkaError as error:
+            logger.info("offsets were not committed to the broker: %s", error)
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            try:
+                self._consumer.close(timeout_ms=5000)
+            except KafkaError as error:
+                logger.info("the consumer did not close cleanly: %s", error)
+
+    def _assigned(self) -> list[Partition]:
+        return [_partition(tp) for tp in self._consumer.assignment()]
+
+    def _place(self, partitions: Collection[Partition]) -> None:
+        """Move each partition to where the store says, or to the broker's first message, telling of the gap."""
+        if not partitions or self._owner is None:
+            return
+        wanted = self._owner.assigned(partitions)
+        firsts = self._consumer.beginning_offsets([_kafka(p) for p in partitions])
+        ends = self._consumer.end_offsets([_kafka(p) for p in partitions])
+        for partition in partitions:
+            tp = _kafka(partition)
+            first, want = firsts[tp], wanted.get(partition, firsts[tp])
+            start = want if first <= want <= ends[tp] else first
+            if start != want:
+                self._owner.gap(Gap(partition, want, start))
+            self._consumer.seek(tp, start)
+        if self._paused:
+            self._consumer.pause(*[_kafka(p) for p in partitions])
+
+    def _grouped(self, polled: Mapping[TopicPartition, Iterable[Any]]) -> Poll:
+        grouping = Grouping(self._topics)
+        positions: dict[Partition, int] = {}
+        size = 0
+        for tp, records in polled.items():
+            partition = _partition(tp)
+            number = grouping.open(partition)
+            for record in records:
+                address = grouping.address(number, record.headers)
+                positions[partition] = record.offset + 1
+                if address is None:
+                    continue
+                value = record.value or b""
+                size += len(value)
+                group = grouping.group(address)
+                group.values.append(value)
+                group.offsets.append(record.offset)
+                group.timestamps.append(record.timestamp)
+                group.index.append(number)
+        return Poll(grouping.batches(), grouping.marks, positions, size)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Called while `poll` waits: partitions that go are put away at once, new ones are placed after the poll."""
+
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        partitions = [_partition(tp) for tp in revoked]
+        if partitions and self._source._owner is not None:
+            self._source._owner.revoked(partitions)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._source._fresh.update(_partition(tp) for tp in assigned)
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        partitions = [_partition(tp) for tp in lost]
+        if partitions and self._source._owner is not None:
+            self._source._owner.lost(partitions)
+
+
+def _partition(tp: TopicPartition) -> Partition:
+    return Partition(tp.topic, tp.partition)
+
+
+def _kafka(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number)

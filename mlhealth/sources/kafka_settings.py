@@ -1,0 +1,78 @@
+"""A broker's address and security as kafka-python's keyword arguments, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from mlhealth.config import KafkaConfig, KafkaSecurity
+from mlhealth.errors import ConfigError, SourceUnavailable
+
+
+def client_settings(bootstrap: str, security: KafkaSecurity) -> dict[str, Any]:
+    """Return what consumer, producer and admin clients all take."""
+    settings: dict[str, Any] = {
+        "bootstrap_servers": bootstrap.split(","),
+        "security_protocol": security.protocol,
+        "client_id": "mlhealth",
+    }
+    if security.protocol in {"SSL", "SASL_SSL"}:
+        settings |= {
+            "ssl_cafile": security.ca_file,
+            "ssl_certfile": security.certificate_file,
+            "ssl_keyfile": security.key_file,
+            "ssl_check_hostname": security.check_hostname,
+        }
+    if security.mechanism is not None:
+        settings |= {
+            "sasl_mechanism": security.mechanism,
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.password,
+        }
+    return settings
+
+
+def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
+    """Return the settings of the consumer.
+
+    Offsets are the store's: nothing is committed by itself, and an offset that the broker no longer has is an error
+    to be reported as a gap, not a silent jump.
+    """
+    return client_settings(config.bootstrap, config.security) | {
+        "group_id": config.group,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "check_crcs": config.check_crcs,
+        "max_poll_records": config.poll_records,
+        "max_partition_fetch_bytes": 8 * 1024 * 1024,
+        "fetch_max_bytes": 32 * 1024 * 1024,
+        "fetch_max_wait_ms": 200,
+        "isolation_level": "read_committed",
+        "metrics_enabled": False,
+    }
+
+
+@contextmanager
+def translated(config: KafkaConfig) -> Iterator[None]:
+    """Turn a client's errors into SourceUnavailable (a retry can help) or ConfigError."""
+    try:
+        yield
+    except KafkaError as error:
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if getattr(error, "retriable", False) or type(error).__name__ in _PASSING:
+            raise SourceUnavailable(f"kafka {config.bootstrap}: {type(error).__name__}: {text}") from error
+        raise ConfigError(f"kafka {config.bootstrap}: {type(error).__name__}: {text}") from error
+    except (OSError, ValueError) as error:
+        raise SourceUnavailable(f"kafka {config.bootstrap}: {error}") from error
+
+
+_PASSING = {
+    "NoBrokersAvailable",
+    "KafkaTimeoutError",
+    "KafkaConnectionError",
+    "NodeNotReadyError",
+    "Cancelled",
+}
