@@ -61,7 +61,7 @@ def _print_json(found: Iterable[FileReport]) -> None:
     import json
     import sys
 
-    from mlhealth.report_json import report_to_dict
+    from mlhealth.estimate_json import report_to_dict
 
     for item in found:
         data = report_to_dict(item.report, window=item.window, start=item.start, end=item.end)
