@@ -33,7 +33,7 @@ class Detector(ABC):
     def statistic(self, reference: Cells, window: Cells) -> Floats:
         """Return how far each column lies from the reference, (..., d); larger is farther; NaN where it can't tell.
 
-        `reference` has no leading axes; `window` may have some, which the result keeps. Never negative.
+        `window`, and with it `reference`, may have leading axes, which the result keeps. Never negative.
         """
 
     def effect(self, reference: Cells, window: Cells, excess: Floats) -> Floats:

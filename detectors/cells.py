@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlhealth.bins import NumericBins
@@ -30,10 +31,11 @@ class CellLayout:
     """Where each column's cells lie; arrays over columns are (d,), over cells (c,).
 
     `names`: columns. `numeric`: whether a column has an order. `starts`: its first cell. `column`: the column of
-    each cell. `outside` and `unseen`: cells of values the reference's range or categories do not cover. `width`:
-    distance a cell spans on the number line, 0 for cells outside the edges and for categories. `source`: the slot
-    of each cell in the profile's counts; `missing` and `non_finite`: those slots of each column, or -1. The score's
-    cells come last and are summed over the predicted classes. `singletons`: lower bound on the categories seen once.
+    each cell. `outside` and `unseen`: cells of values the reference's range or categories do not cover. `position`:
+    where a cell's values lie on the number line: the mean of the reference sample's values in it, else its middle,
+    for cells outside the edges the edge; 0 for categories. `source`: the slot of each cell in the profile's counts;
+    `missing` and `non_finite`: those slots of each column, or -1. The score's cells come last and are summed over
+    the predicted classes. `rare`: how many known categories of each column share a cell.
     """
 
     profile: ProfileLayout
@@ -43,16 +45,17 @@ class CellLayout:
     column: NDArray[np.intp]
     outside: NDArray[np.bool_]
     unseen: NDArray[np.bool_]
-    width: Floats
+    position: Floats
     source: NDArray[np.intp]
     missing: NDArray[np.intp]
     non_finite: NDArray[np.intp]
     rare: NDArray[np.intp]
 
     @classmethod
-    def of(cls, profile: ProfileLayout) -> CellLayout:
+    def of(cls, reference: WindowProfile) -> CellLayout:
         """Return the layout of every feature, the prediction and, where the model gives scores, the score."""
-        spans = [_span(profile, name) for name, _ in profile.columns]
+        profile = reference.layout
+        spans = [_span(profile, name, reference.sample) for name, _ in profile.columns]
         if profile.schema.scores:
             spans.append(_score_span())
         sizes = [len(s.outside) for s in spans]
@@ -65,7 +68,7 @@ class CellLayout:
             np.repeat(np.arange(len(spans)), sizes),
             np.concatenate([s.outside for s in spans]),
             np.concatenate([s.unseen for s in spans]),
-            np.concatenate([s.width for s in spans]),
+            np.concatenate([s.position for s in spans]),
             np.concatenate([s.source for s in spans]),
             np.array([s.missing for s in spans], dtype=np.intp),
             np.array([s.non_finite for s in spans], dtype=np.intp),
@@ -116,6 +119,12 @@ class Cells:
         return self.counts / np.maximum(self.present, 1.0)[..., self.layout.column]
 
     @cached_property
+    def smoothed(self) -> Floats:
+        """Shares with half a count added to each cell (Jeffreys), (..., c): never 0."""
+        counts = self.counts + 0.5
+        return counts / self.layout.sums(counts)[..., self.layout.column]
+
+    @cached_property
     def comparable(self) -> NDArray[np.bool_]:
         """Whether a column has any present value, (..., d)."""
         return self.present > 0.0
@@ -128,22 +137,23 @@ class _Span:
     numeric: bool
     outside: NDArray[np.bool_]
     unseen: NDArray[np.bool_]
-    width: Floats
+    position: Floats
     source: NDArray[np.intp]
     missing: int
     non_finite: int
     rare: int = 0
 
 
-def _span(profile: ProfileLayout, name: str) -> _Span:
+def _span(profile: ProfileLayout, name: str, sample: pa.Table | None) -> _Span:
     bins, at = profile.bins[name], profile.slices[name]
     if isinstance(bins, NumericBins):
         cells = len(bins.edges) - 1 + ENDS
         ends = np.zeros(cells, dtype=bool)
         ends[[0, -1]] = True
-        width = np.concatenate([[0.0], np.diff(bins.edges), [0.0]])
+        position = _positions(bins, None if sample is None else sample.column(name).to_numpy())
         source = np.arange(at.start, at.start + cells)
-        return _Span(True, ends, np.zeros(cells, dtype=bool), width, source, at.stop - 2, at.stop - 1)
+        none = np.zeros(cells, dtype=bool)
+        return _Span(True, ends, none, position, source, at.stop - 2, at.stop - 1)
     cells = bins.size - 1
     unseen = np.zeros(cells, dtype=bool)
     unseen[-1] = True
@@ -152,7 +162,21 @@ def _span(profile: ProfileLayout, name: str) -> _Span:
     return _Span(False, none, unseen, np.zeros(cells), source, at.stop - 1, -1, len(bins.rare))
 
 
+def _positions(bins: NumericBins, values: NDArray[np.generic] | None) -> Floats:
+    edges = np.asarray(bins.edges)
+    position = np.concatenate([edges[:1], (edges[:-1] + edges[1:]) / 2.0, edges[-1:]])
+    if values is None:
+        return position
+    finite = values[np.isfinite(values)].astype(np.float64)
+    slots = bins.slots(finite)
+    count = np.bincount(slots, minlength=len(position))[: len(position)]
+    total = np.bincount(slots, weights=finite, minlength=len(position))[: len(position)]
+    inside = count > 0
+    inside[[0, -1]] = False
+    return np.where(inside, total / np.maximum(count, 1), position)
+
+
 def _score_span() -> _Span:
     none = np.zeros(SCORE_BINS, dtype=bool)
-    width = np.full(SCORE_BINS, 1.0 / SCORE_BINS)
-    return _Span(True, none, none, width, np.zeros(SCORE_BINS, dtype=np.intp), -1, -1)
+    position = (np.arange(SCORE_BINS) + 0.5) / SCORE_BINS
+    return _Span(True, none, none, position, np.zeros(SCORE_BINS, dtype=np.intp), -1, -1)

@@ -45,7 +45,7 @@ def fit_nulls(
 
     `batch`: the reference's rows in time order, where they have one.
     """
-    layout = CellLayout.of(reference.layout)
+    layout = CellLayout.of(reference)
     cells = Cells.of(reference, layout)
     truths = _truths(cells, rng)
     drawn = [_simulate(cells, truths, n, rng) for n in sizes]
@@ -90,9 +90,9 @@ def _statistics(reference: Cells, windows: Cells) -> Floats:
 def _truths(cells: Cells, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Return possible true shares of each cell (draws, c), and of missing values (draws, d), of all rows."""
     layout = cells.layout
-    rare = np.zeros(len(layout.column))
-    rare[layout.unseen] = 0.5 + _singletons(cells)[layout.column[layout.unseen]]
-    weight = rng.standard_gamma(cells.counts + layout.outside + rare, (DRAWS, len(rare)))
+    beyond = layout.outside.astype(np.float64)
+    beyond[layout.unseen] = 0.5 + _singletons(cells)[layout.column[layout.unseen]]
+    weight = rng.standard_gamma(cells.counts + beyond, (DRAWS, len(beyond)))
     missing = rng.standard_gamma(cells.missing + 0.5 * (layout.missing >= 0), (DRAWS, len(layout.names)))
     total = layout.sums(weight) + missing + cells.non_finite
     total = np.where(total > 0.0, total, 1.0)

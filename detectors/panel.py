@@ -42,7 +42,7 @@ class Panel:
         false_discoveries: float = FALSE_DISCOVERIES,
     ) -> None:
         self._detectors = detectors()
-        self._layout = CellLayout.of(baseline.layout)
+        self._layout = CellLayout.of(baseline.reference)
         self._reference = Cells.of(baseline.reference, self._layout)
         self._nulls = _table(baseline, self._layout)
         self._pinned = dict(thresholds or {})

@@ -33,4 +33,4 @@ def _cells(bins: Bins, slots: Sequence[int]) -> Cells:
     empty = WindowProfile.empty(layout)
     counts = np.array(slots, dtype=np.int64)
     profile = WindowProfile(layout, int(counts.sum()), counts, empty.moments, None)
-    return Cells.of(profile, CellLayout.of(layout))
+    return Cells.of(profile, CellLayout.of(profile))

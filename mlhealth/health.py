@@ -106,7 +106,7 @@ def probability_of_drop(estimate: PerformanceEstimate, objective: Objective) -> 
     """Return P(the metric is worse than its reference by more than the tolerance), or None where none can be said.
 
     >>> e = PerformanceEstimate("accuracy", 0.83, 0.80, 0.86, EstimateStatus.OK, "cbpe", 0.88)
-    >>> probability_of_drop(e, Objective("accuracy", 0.05))
+    >>> round(probability_of_drop(e, Objective("accuracy", 0.05)), 3)
     0.5
     """
     deviation = standard_deviation(estimate, objective)
