@@ -74,7 +74,7 @@ class ClassCalibrator:
             positive = self.maps[group, 1](scores[:, 1])
             return np.column_stack([1.0 - positive, positive])
         columns = np.column_stack([self.maps[group, c](scores[:, c]) for c in range(scores.shape[1])])
-        return columns / columns.sum(axis=1, keepdims=True)
+        return np.asarray(columns / columns.sum(axis=1, keepdims=True), np.float64)
 
     def arrays(self, prefix: str = "calibrator") -> dict[str, NDArray[np.generic]]:
         """Return this as arrays by name."""
