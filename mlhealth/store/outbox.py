@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from mlhealth.alerts.notice import Notice, NoticeKind, from_json
 from mlhealth.store.alert_tables import notification_log, outbox
@@ -31,35 +32,47 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Taker:
-    """Who claims, when, for how long, and the receivers it can serve.
-
-    `silenced_until` returns until when an alert is silenced, or None. `tells_end`: receivers that hear of resolution.
-    """
+class Lease:
+    """Who holds rows, from now until when; after that anybody may take them."""
 
     owner: str
     now: int
-    lease: int
+    until: int
+
+
+@dataclass(frozen=True)
+class Taker:
+    """Who claims, and for which receivers.
+
+    `tells_end`: receivers that hear of resolution. `silenced_until` returns until when an alert is silenced, or None.
+    """
+
+    lease: Lease
     receivers: Sequence[str]
     tells_end: frozenset[str]
     silenced_until: Callable[[Notice], int | None]
 
+    @property
+    def now(self) -> int:
+        """Wall time of the claim."""
+        return self.lease.now
+
+
+def is_due(connection: Connection, now: int, receivers: Sequence[str]) -> bool:
+    """Return whether there is anything to claim."""
+    return connection.execute(select(outbox.c.id).where(*_due(now, receivers)).limit(1)).first() is not None
+
 
 def claim(connection: Connection, taker: Taker) -> list[Claim]:
     """Take the rows that are due; they are nobody else's until the lease ends."""
-    due = connection.execute(
+    rows = connection.execute(
         select(outbox)
-        .where(
-            outbox.c.state == "pending",
-            outbox.c.next_at <= taker.now,
-            outbox.c.lease_until <= taker.now,
-            outbox.c.receiver.in_(taker.receivers),
-        )
+        .where(*_due(taker.now, taker.receivers))
         .order_by(outbox.c.id)
         .limit(CLAIM_ROWS)
         .with_for_update(skip_locked=True)
     ).all()
-    news = _news(connection, due, taker)
+    news = _news(connection, rows, taker)
     ready = [claimed for row in news if (claimed := _ready(connection, row, taker)) is not None]
     _lease(connection, ready, taker)
     return ready
@@ -97,9 +110,18 @@ def give_up(connection: Connection, claims: Sequence[Claim], now: int, note: str
     _finish(connection, [c.id for c in claims], "failed", now, note)
 
 
-def join_batch(connection: Connection, claims: Sequence[Claim], batch: str) -> None:
-    """Keep rows together under the id by which the receiver tells a repetition; written before they are sent."""
-    connection.execute(update(outbox).where(outbox.c.id.in_([c.id for c in claims])).values(batch=batch))
+def hold(connection: Connection, claims: Sequence[Claim], batch: str, lease: Lease) -> bool:
+    """Renew the lease just before sending, and name the batch; False where the rows were lost to somebody else."""
+    held = connection.execute(
+        update(outbox)
+        .where(
+            outbox.c.id.in_([c.id for c in claims]),
+            outbox.c.owner == lease.owner,
+            outbox.c.state == "pending",
+        )
+        .values(batch=batch, lease_until=lease.until)
+    )
+    return held.rowcount == len(claims)
 
 
 def release(connection: Connection) -> None:
@@ -125,9 +147,16 @@ def backlog(connection: Connection) -> Mapping[tuple[str, str], int]:
     return {(receiver, state): count for receiver, state, count in connection.execute(counted)}
 
 
-def _news(
-    connection: Connection, due: Sequence[Row[tuple[object, ...]]], taker: Taker
-) -> list[Row[tuple[object, ...]]]:
+def _due(now: int, receivers: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        outbox.c.state == "pending",
+        outbox.c.next_at <= now,
+        outbox.c.lease_until <= now,
+        outbox.c.receiver.in_(receivers),
+    )
+
+
+def _news(connection: Connection, due: Sequence[Row[Any]], taker: Taker) -> list[Row[Any]]:
     """Return the due rows that are the latest of their alert and receiver, and not overtaking one in flight."""
     prints = sorted({row.fingerprint for row in due})
     newest: dict[tuple[str, str], int] = {}
@@ -147,7 +176,7 @@ def _news(
     return [row for row in free if row.id == newest[row.receiver, row.fingerprint]]
 
 
-def _ready(connection: Connection, row: Row[tuple[object, ...]], taker: Taker) -> Claim | None:
+def _ready(connection: Connection, row: Row[Any], taker: Taker) -> Claim | None:
     notice = from_json(row.notice)
     reason = _not_told(connection, notice, taker)
     if reason is not None:
@@ -184,7 +213,7 @@ def _lease(connection: Connection, claims: Sequence[Claim], taker: Taker) -> Non
     connection.execute(
         update(outbox)
         .where(outbox.c.id.in_([c.id for c in claims]))
-        .values(owner=taker.owner, lease_until=taker.now + taker.lease, attempts=outbox.c.attempts + 1)
+        .values(owner=taker.lease.owner, lease_until=taker.lease.until, attempts=outbox.c.attempts + 1)
     )
     # A resolution that is on its way must not erase that a firing was offered: the row would then be dropped.
     rows = [

@@ -1,0 +1,118 @@
+"""The contract of every receiver of notifications.
+
+`send` may block, up to the receiver's own timeout. It returns when the receiver has said that it took the
+notification; raises DeliveryError where a retry can help (with `retry_after` where the receiver named a time), and
+PermanentError where a person must change something. It may be called again with the same notification, from any
+thread, and gives the receiver what it needs to recognise the repetition. Secrets appear in no message it raises.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import quote, urlencode
+
+from mlhealth.alerts.notice import Notice, NoticeKind
+from mlhealth.clock import to_iso
+
+
+@dataclass(frozen=True)
+class Notification:
+    """News of one group of alerts for one receiver.
+
+    `id` is the same each time the same news is sent. `group` are the labels the notices share. `base_url` is where
+    people find the product's pages ("" where it was not configured). `now` is wall time, in microseconds.
+    """
+
+    id: str
+    receiver: str
+    notices: tuple[Notice, ...]
+    group: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
+    now: int = 0
+
+    @property
+    def firing(self) -> tuple[Notice, ...]:
+        """The notices of alerts that still fire."""
+        return tuple(notice for notice in self.notices if notice.kind is not NoticeKind.RESOLVED)
+
+    @property
+    def title(self) -> str:
+        """One line that says what happened."""
+        first = (self.firing or self.notices)[0]
+        more = len(self.notices) - 1
+        mark = "FIRING" if self.firing else "RESOLVED"
+        return f"[{mark}] {first.story.title}{f' (and {more} more)' if more else ''}"
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """The receiver took the notification; `detail` is what it answered, where worth keeping."""
+
+    detail: str | None = None
+
+
+class Notifier(ABC):
+    """One receiver; immutable."""
+
+    kind: ClassVar[str]
+    """The name by which users choose it in mlhealth.yaml."""
+
+    @abstractmethod
+    def send(self, notification: Notification) -> Delivered:
+        """Hand over the notification; see the module for what is raised."""
+
+
+def labels_of(notice: Notice) -> dict[str, str]:
+    """Return the labels by which receivers route and match an alert."""
+    alert = notice.alert
+    own = {
+        "alertname": alert.rule,
+        "model": alert.model,
+        "version": alert.version,
+        "severity": alert.severity,
+        "cause": notice.story.cause,
+    }
+    return {**alert.labels, **own} | ({"segment": alert.segment} if alert.segment else {})
+
+
+def links_of(notice: Notice, base_url: str) -> dict[str, str]:
+    """Return the pages a person may want: the model, a silence, "this page was useless", the runbook."""
+    alert = notice.alert
+    links = {}
+    if base_url:
+        base = base_url.rstrip("/")
+        model = f"{base}/models/{quote(alert.model, safe='')}/{quote(alert.version, safe='')}"
+        matchers = [f'alertname="{alert.rule}"', f'model="{alert.model}"', f'version="{alert.version}"']
+        links["model"] = f"{model}?{urlencode({'window': notice.window.start})}"
+        links["silence"] = f"{base}/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
+        links["useless"] = f"{base}/alerts/{alert.fingerprint}/useless"
+    if "runbook_url" in alert.annotations:
+        links["runbook"] = alert.annotations["runbook_url"]
+    return links
+
+
+def lines_of(notice: Notice) -> list[str]:
+    """Return the story in plain lines, for receivers that show text."""
+    story = notice.story
+    lines = [alert_summary(notice), f"How bad: {story.harm}", f"Cause: {story.cause} - {story.owner}"]
+    lines += [f"Since: {to_iso(notice.alert.fired_at or notice.alert.since)} (window {story.window})"]
+    lines += [f"Why: {reason}" for reason in story.reasons]
+    lines += [f"Done already: {done}" for done in story.done]
+    return lines
+
+
+def alert_summary(notice: Notice) -> str:
+    """Return the rule's own summary, or the story's title."""
+    return notice.alert.annotations.get("summary") or notice.story.title
+
+
+SEVERITIES: Mapping[str, str] = {
+    "page": "critical",
+    "critical": "critical",
+    "warning": "warning",
+    "info": "info",
+}
+"""Our severities in the words that most pagers know."""
