@@ -20,6 +20,7 @@ from mlhealth.fit import default_method
 from mlhealth.health import HealthInputs, Objective, score
 from mlhealth.profile import WindowProfile
 from mlhealth.records import EstimateStatus, PerformanceEstimate, Reason, WindowKey, WindowReport
+from mlhealth.threads import single_threaded
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Evaluator:
         if rows is None:
             return {name: self._nothing(name) for name in self.baseline.metrics}
         unlabelled = replace(rows, label=None)
-        return self._estimator.estimate(unlabelled, scorer=self.settings.scorer, level=self.settings.level)
+        with single_threaded():
+            return self._estimator.estimate(unlabelled, scorer=self.settings.scorer, level=self.settings.level)
 
     def _nothing(self, metric: str) -> PerformanceEstimate:
         return PerformanceEstimate(
