@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 
 
 @cache
-def _controller(_: int) -> ThreadpoolController:
+def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
@@ -17,4 +17,5 @@ def single_threaded() -> AbstractContextManager[object]:
     """Return a context in which OpenMP and BLAS pools use one thread; scale out by processes instead."""
     import sklearn.ensemble  # noqa: F401, PLC0415 - its OpenMP pool must be loaded before the controller looks for pools
 
-    return _controller(0).limit(limits=1)
+    limited: AbstractContextManager[object] = _controller().limit(limits=1)
+    return limited
