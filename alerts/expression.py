@@ -153,17 +153,19 @@ def _try_out(text: str) -> None:
 
 
 def _operands(text: str) -> Iterator[str]:
-    """Yield the expression, and each operand of its outermost && and ||, parentheses opened."""
-    yield text
+    """Yield each operand of && and || outside of calls, parentheses opened, before the whole that it is part of."""
     for operator in ("||", "&&"):
         parts = _split(text, operator)
         if len(parts) > 1:
             for part in parts:
                 yield from _operands(part)
+            yield text
             return
     inner = text.strip()
     if inner.startswith("(") and _closing(inner) == len(inner) - 1:
         yield from _operands(inner[1:-1])
+    else:
+        yield text
 
 
 def _split(text: str, operator: str) -> list[str]:
