@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 BINS = 10
-NOTHING_MOVED = 0.15
-WELL_EXPLAINED = 0.3
+WELL_EXPLAINED = 0.05
 """Share of the columns' excess distance that may remain after weighting by class."""
+NOISE = 3.0
+"""Standard deviations of a chi-square over its degrees of freedom that count as sampling noise."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,17 @@ class LabelShiftFit:
 
     before: float
     after: float
+    noise: float
 
     @property
     def nothing_moved(self) -> bool:
         """Whether the window looks like the reference as it is."""
-        return self.before < NOTHING_MOVED
+        return self.before < self.noise
 
     @property
     def accepted(self) -> bool:
         """Whether another mix of classes explains what the window looks like."""
-        return not self.nothing_moved and self.after < max(NOTHING_MOVED, WELL_EXPLAINED * self.before)
+        return not self.nothing_moved and self.after < max(self.noise, WELL_EXPLAINED * self.before)
 
     @property
     def note(self) -> str | None:
@@ -59,7 +61,9 @@ def label_shift_fit(reference: Floats, weight: Floats, window: Floats) -> LabelS
         before += _distance(ours, ones, theirs, count)
         after += _distance(ours, weight, theirs, count)
         freedom += count - 1
-    return LabelShiftFit(before / max(freedom, 1) - 1.0, after / max(freedom, 1) - 1.0)
+    freedom = max(freedom, 1)
+    noise = NOISE * float(np.sqrt(2.0 / freedom))
+    return LabelShiftFit(before / freedom - 1.0, after / freedom - 1.0, noise)
 
 
 def _slots(ours: Floats, theirs: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], int] | None:
