@@ -1,0 +1,185 @@
+"""Sends retraining requests, follows each to its end, and judges whether it helped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Row, select
+
+from mlhealth.alerts.backoff import wait
+from mlhealth.alerts.retraining.base import Job, Progress, TrainingService
+from mlhealth.alerts.retraining.judge import NO_VERSION, WindowStatus, judge
+from mlhealth.clock import MINUTE, Clock, SystemClock, format_duration
+from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
+from mlhealth.receiver_config import TrainingConfig
+from mlhealth.records import HealthStatus, RetrainingStatus
+from mlhealth.store import retraining
+from mlhealth.store.database import Database
+from mlhealth.store.outbox import Lease
+from mlhealth.store.tables import reports
+
+LOG = logging.getLogger("mlhealth.alerts")
+LEASE = 5 * MINUTE
+
+
+@dataclass(frozen=True)
+class Service:
+    """A training service with how it is to be followed."""
+
+    training: TrainingService
+    config: TrainingConfig
+
+
+class Follower:
+    """Serves the training services of one configuration; `run` in a thread of its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        services: Mapping[str, Service],
+        *,
+        clock: Clock | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self._database = database
+        self._services = dict(services)
+        self._clock = clock or SystemClock()
+        self._rng = rng or np.random.default_rng()
+        self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def run(self, stop: threading.Event, poll: float = 1.0) -> None:
+        """Follow until told to stop; a database that is away is waited for."""
+        while not stop.is_set():
+            try:
+                self.turn()
+            except RecoverableError as error:
+                LOG.warning("retraining requests cannot be read: %s", error)
+            stop.wait(poll)
+
+    def turn(self) -> int:
+        """Do what is due once; return the number of requests that were looked at."""
+        now = self._clock.now()
+        with self._database.read() as connection:
+            if not retraining.is_due(connection, now, tuple(self._services)):
+                return 0
+        with self._database.begin() as connection:
+            rows = retraining.claim(connection, Lease(self._owner, now, now + LEASE), tuple(self._services))
+        for row in rows:
+            self._advance(row)
+        return len(rows)
+
+    def _advance(self, row: Row[Any]) -> None:
+        service = self._services[row.service]
+        try:
+            if row.status == RetrainingStatus.REQUESTED:
+                values = self._submit(row, service)
+            elif row.status == RetrainingStatus.SUCCEEDED:
+                values = self._judge(row, service)
+            else:
+                values = self._follow(row, service)
+        except MlhealthError as error:
+            values = self._after(row, service, error)
+        except Exception as error:  # noqa: BLE001 - a defect in one adapter must not stop the others
+            values = self._after(row, service, DeliveryError(f"{type(error).__name__}: {error}"))
+        with self._database.begin() as connection:
+            retraining.change(connection, row.id, values, self._clock.now())
+
+    def _submit(self, row: Row[Any], service: Service) -> dict[str, Any]:
+        with self._database.read() as connection:
+            other = retraining.busy_with(connection, row)
+        now = self._clock.now()
+        if other is not None:
+            reason = f"a training of {row.model} is under way already ({other})"
+            return {"status": str(RetrainingStatus.REFUSED), "detail": reason, "finished": now}
+        taken = service.training.submit(retraining.request_of(row))
+        LOG.info(
+            "retraining %s of %s %s: job %s at %s", row.id, row.model, row.version, taken.job, row.service
+        )
+        return {
+            "status": str(RetrainingStatus.SUBMITTED), "job": taken.job, "status_url": taken.status_url,
+            "detail": None, "submitted": now, "attempts": 0, "next_at": now + service.config.poll,
+        }  # fmt: skip
+
+    def _follow(self, row: Row[Any], service: Service) -> dict[str, Any]:
+        now = self._clock.now()
+        progress = service.training.progress(Job(retraining.request_of(row), row.job, row.status_url))
+        if progress is not None and progress.status in (RetrainingStatus.SUCCEEDED, RetrainingStatus.FAILED):
+            return progress_values(progress, now)
+        if now - row.submitted > service.config.forget:
+            forgot = f"no end within {format_duration(service.config.forget)} of submission: given up"
+            return {"status": str(RetrainingStatus.FAILED), "detail": forgot, "finished": now}
+        later: dict[str, Any] = {"attempts": 0, "next_at": now + service.config.poll}
+        if progress is not None and str(progress.status) != row.status:
+            later |= {"status": str(progress.status), "detail": progress.detail}
+        return later
+
+    def _judge(self, row: Row[Any], service: Service) -> dict[str, Any]:
+        now = self._clock.now()
+        with self._database.read() as connection:
+            windows = _windows_since(connection, row.model, row.data_end)
+        verdict = judge(row.version, row.new_version, windows, service.config.recover_within)
+        if verdict is None:
+            return {"next_at": now + service.config.poll}
+        if verdict.text == NO_VERSION:
+            LOG.error(
+                "retraining %s: %s reported success, but no new version of %s answers",
+                row.id,
+                row.service,
+                row.model,
+            )
+        return {"verdict": verdict.text, "recovered": verdict.recovered}
+
+    def _after(self, row: Row[Any], service: Service, error: MlhealthError) -> dict[str, Any]:
+        now = self._clock.now()
+        since = row.submitted or row.recorded
+        limit = service.config.forget if row.submitted else service.config.give_up
+        if isinstance(error, RecoverableError) and now - since < limit:
+            pause = wait(row.attempts + 1, getattr(error, "retry_after", None), self._rng)
+            return {"attempts": row.attempts + 1, "next_at": now + pause, "detail": str(error)}
+        LOG.error("retraining %s of %s %s failed: %s", row.id, row.model, row.version, error)
+        return {"status": str(RetrainingStatus.FAILED), "detail": str(error), "finished": now}
+
+
+def progress_values(progress: Progress, now: int) -> dict[str, Any]:
+    """Return the columns that a job's end changes."""
+    return {
+        "status": str(progress.status),
+        "detail": progress.detail,
+        "new_version": progress.new_version,
+        "gpu_seconds": progress.gpu_seconds,
+        "finished": now,
+        "next_at": now,
+    }
+
+
+def report_progress(connection: Connection, id_: str, progress: Progress, now: int) -> None:
+    """Take a training service's call back: how the job of request `id_` is doing. Raises NotFoundError.
+
+    What comes after the end changes nothing.
+    """
+    row = retraining.get(connection, id_)
+    if row.status not in retraining.OPEN:
+        return
+    ended = progress.status in (RetrainingStatus.SUCCEEDED, RetrainingStatus.FAILED)
+    values = (
+        progress_values(progress, now)
+        if ended
+        else {"status": str(progress.status), "detail": progress.detail}
+    )
+    retraining.change(connection, id_, values, now, row.service)
+
+
+def _windows_since(connection: Connection, model: str, since: int) -> list[WindowStatus]:
+    query = (
+        select(reports.c.version, reports.c.end, reports.c.status)
+        .where(reports.c.model == model, reports.c.segment == "", reports.c.latest, reports.c.start >= since)
+        .order_by(reports.c.end)
+    )
+    return [WindowStatus(r.version, r.end, HealthStatus(r.status)) for r in connection.execute(query)]

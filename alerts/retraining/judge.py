@@ -1,0 +1,47 @@
+"""Did it help? A finished retraining is judged by the windows of the version that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlhealth.records import HealthStatus
+
+RECOVERED = "recovered"
+NOT_RECOVERED = "not recovered"
+NO_VERSION = "no new version"
+
+
+@dataclass(frozen=True)
+class WindowStatus:
+    """The health of one window of one version."""
+
+    version: str
+    end: int
+    status: HealthStatus
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the retraining helped; `recovered` is the end of the first healthy window of the new version."""
+
+    text: str
+    recovered: int | None = None
+
+
+def judge(old: str, new: str | None, windows: Sequence[WindowStatus], within: int) -> Verdict | None:
+    """Return the verdict from the windows since the job ended, in order of time; None while it is too early.
+
+    `new` is the version the service named; without a name, any version but `old` counts. Recovered means: within its
+    first `within` windows that could be told, the new version was healthy, and is at the last of those seen.
+    """
+    fresh = [w for w in windows if w.version != old and new in (None, w.version)]
+    told = [w for w in fresh if w.status is not HealthStatus.UNKNOWN][:within]
+    if told and told[-1].status is HealthStatus.HEALTHY:
+        first = next(w.end for w in told if w.status is HealthStatus.HEALTHY)
+        return Verdict(RECOVERED, first)
+    if len(told) >= within:
+        return Verdict(NOT_RECOVERED)
+    if not fresh and len(windows) >= 2 * within:
+        return Verdict(NO_VERSION)
+    return None

@@ -1,0 +1,92 @@
+"""Alerting as one part of a running service: rules read and re-read, receivers and training services, their threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlhealth.alerts.dispatch import Dispatcher, Options, Receiver
+from mlhealth.alerts.notifiers.registry import notifier, receiver_config
+from mlhealth.alerts.retraining.follower import Follower, Service
+from mlhealth.alerts.retraining.registry import training_config, training_service
+from mlhealth.alerts.rules import DEFAULT_RULES, Known, RuleSet, load_rules
+from mlhealth.errors import ConfigError
+from mlhealth.receiver_config import ReceiverConfig, TrainingConfig
+from mlhealth.store.database import Database
+
+LOG = logging.getLogger("mlhealth.alerts")
+
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+class RuleBook:
+    """The rules in force, re-read when their files change; a file that became wrong leaves the old rules in force."""
+
+    def __init__(self, files: Sequence[str], known: Known) -> None:
+        """Read the files (the default rules where there are none); raises ConfigError at their first mistake."""
+        self._files = tuple(files) or (str(DEFAULT_RULES),)
+        self._known = known
+        self._stamp = self._look()
+        self._rules = load_rules(self._files, known)
+        self.problem: str | None = None
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self._rules
+
+    def reload(self) -> bool:
+        """Read the files again where they changed; return whether other rules are in force now."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            rules, self.problem = load_rules(self._files, self._known), None
+        except ConfigError as error:
+            self.problem = str(error)
+            LOG.error("changed rules are refused, the old ones stay: %s", error)  # noqa: TRY400 - one line, no traceback
+            return False
+        changed, self._rules = rules != self._rules, rules
+        return changed
+
+    def _look(self) -> Stamp:
+        found = [(file, Path(file)) for file in self._files]
+        return tuple(
+            (name, path.stat().st_mtime_ns, path.stat().st_size) for name, path in found if path.exists()
+        )
+
+
+Receivers = Mapping[str, ReceiverConfig | Mapping[str, Any]]
+Services = Mapping[str, TrainingConfig | Mapping[str, Any]]
+
+
+class AlertService:
+    """Everything that alerting needs from a configuration. Constructing it checks all of it; it connects to nothing."""
+
+    def __init__(
+        self, database: Database, receivers: Receivers, training: Services, options: Options
+    ) -> None:
+        """Raise ConfigError naming the receiver or service, and the key."""
+        served = {
+            n: Receiver(notifier(n, given), receiver_config(n, given)) for n, given in receivers.items()
+        }
+        trains = {n: Service(training_service(n, g), training_config(n, g)) for n, g in training.items()}
+        self.dispatcher = Dispatcher(database, served, options)
+        self.follower = Follower(database, trains, clock=options.clock, rng=options.rng)
+        self.known = Known(frozenset(served), frozenset(trains))
+
+    def start(self, stop: threading.Event) -> list[threading.Thread]:
+        """Start delivering and following until `stop` is set; join the threads afterwards."""
+        threads = [
+            threading.Thread(
+                target=self.dispatcher.run, args=(stop,), name="mlhealth-dispatcher", daemon=True
+            ),
+            threading.Thread(target=self.follower.run, args=(stop,), name="mlhealth-retraining", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
