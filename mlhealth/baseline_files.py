@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -50,9 +49,9 @@ def seal(baseline: Baseline) -> Baseline:
 
 def save(baseline: Baseline, folder: Path) -> None:
     """Write the baseline as a folder, whole or not at all; raises BaselineError where something else is there."""
-    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        if not (folder / MANIFEST).is_file():
-            raise BaselineError(f"{folder}: is there already and is not a baseline; choose another --out")
+    taken = folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder])
+    if taken and not (folder / MANIFEST).is_file():
+        raise BaselineError(f"{folder}: is there already and is not a baseline; choose another --out")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -62,7 +61,7 @@ def save(baseline: Baseline, folder: Path) -> None:
         fresh.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(fresh, folder)
+        fresh.replace(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -70,7 +69,11 @@ def save(baseline: Baseline, folder: Path) -> None:
 def load(folder: Path) -> Baseline:
     """Return the baseline in a folder; raises BaselineError where it is missing, damaged or altered."""
     if not (folder / MANIFEST).is_file():
-        missing = "there is no such folder" if not folder.exists() else f"has no {MANIFEST}, so it is not a baseline"
+        missing = (
+            "there is no such folder"
+            if not folder.exists()
+            else f"has no {MANIFEST}, so it is not a baseline"
+        )
         raise BaselineError(f"{folder}: {missing}; make one with `mlhealth baseline fit`")
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     return _decode_checked(files, str(folder))
@@ -92,7 +95,9 @@ def from_bytes(blob: bytes, name: str = "baseline") -> Baseline:
 
 
 def _content_hash(files: Files) -> str:
-    lines = [f"{name} {hashlib.sha256(files[name]).hexdigest()}" for name in sorted(files) if name != MANIFEST]
+    lines = [
+        f"{name} {hashlib.sha256(files[name]).hexdigest()}" for name in sorted(files) if name != MANIFEST
+    ]
     return hashlib.sha256("\n".join([f"format {FORMAT}", *lines]).encode()).hexdigest()
 
 
@@ -118,9 +123,13 @@ def _decode_checked(files: Files, name: str) -> Baseline:
     manifest = _manifest(files, name)
     for entry, digest in manifest["files"].items():
         if entry not in files:
-            raise BaselineError(f"{name}: {entry} is missing; the baseline is damaged, restore it or fit it again")
+            raise BaselineError(
+                f"{name}: {entry} is missing; the baseline is damaged, restore it or fit it again"
+            )
         if hashlib.sha256(files[entry]).hexdigest() != digest:
-            raise BaselineError(f"{name}: {entry} was changed or damaged; restore it or fit the baseline again")
+            raise BaselineError(
+                f"{name}: {entry} was changed or damaged; restore it or fit the baseline again"
+            )
     content = {entry: files[entry] for entry in manifest["files"]}
     if _content_hash(content) != manifest["hash"]:
         raise BaselineError(f"{name}: {MANIFEST} was changed; restore it or fit the baseline again")
@@ -129,7 +138,9 @@ def _decode_checked(files: Files, name: str) -> Baseline:
     except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException, OSError) as error:
         if isinstance(error, BaselineError):
             raise
-        raise BaselineError(f"{name}: cannot be read ({type(error).__name__}: {error}); fit it again") from None
+        raise BaselineError(
+            f"{name}: cannot be read ({type(error).__name__}: {error}); fit it again"
+        ) from None
 
 
 def _manifest(files: Files, name: str) -> dict[str, Any]:
@@ -156,7 +167,9 @@ def _encode(baseline: Baseline) -> dict[str, bytes]:
         "nulls": [list(key) for key, _ in nulls],
         "estimators": list(baseline.estimators),
     }
-    null_arrays = {f"{i}.{part}": getattr(null, part) for i, (_, null) in enumerate(nulls) for part in _NULL_PARTS}
+    null_arrays = {
+        f"{i}.{part}": getattr(null, part) for i, (_, null) in enumerate(nulls) for part in _NULL_PARTS
+    }
     files = {
         "baseline.json": _json(head),
         "layout.json": _json(_layout_data(baseline.layout)),
@@ -216,7 +229,10 @@ def _decode_state(method: str, files: Files, name: str) -> FittedState:
 
 
 def _layout_data(layout: ProfileLayout) -> dict[str, Any]:
-    return {"sample_rows": layout.sample_rows, "columns": [[name, asdict(bins)] for name, bins in layout.columns]}
+    return {
+        "sample_rows": layout.sample_rows,
+        "columns": [[name, asdict(bins)] for name, bins in layout.columns],
+    }
 
 
 def _layout(data: Mapping[str, Any], schema: ModelSchema) -> ProfileLayout:
@@ -231,7 +247,9 @@ def _bins(data: Mapping[str, Any]) -> Bins:
 
 
 def _schema(data: dict[str, Any]) -> ModelSchema:
-    features = tuple(Feature(f["name"], FeatureType(f["type"]), Storage(f["storage"])) for f in data["features"])
+    features = tuple(
+        Feature(f["name"], FeatureType(f["type"]), Storage(f["storage"])) for f in data["features"]
+    )
     lists = {key: tuple(data[key]) for key in ("scores", "classes", "segments")}
     enums = {"task": Task(data["task"]), "prediction_storage": Storage(data["prediction_storage"])}
     return ModelSchema(**{**data, **lists, **enums, "features": features})

@@ -90,7 +90,7 @@ class CategoryBins:
         found[found < 0] = m + 1
         if values.null_count:
             found[values.is_null().to_numpy(zero_copy_only=False)] = m + 2
-        return found
+        return np.asarray(found)
 
     def count(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
         """Return how many of `values`, a text column, fall in each slot, shape (size,)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -15,7 +15,7 @@ from mlhealth.baseline_files import seal
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.detectors import fit_nulls
 from mlhealth.errors import ConfigError, DataError
-from mlhealth.estimators.base import PRIMARY, FitInputs
+from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metrics import default_metrics, metric_of, reference_metrics
 from mlhealth.estimators.registry import estimator_named, estimators
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
@@ -26,6 +26,7 @@ from mlhealth.profile import WindowProfile, bottom_k
 from mlhealth.reference_checks import check_scorer, reference_notes
 from mlhealth.schema import ModelSchema
 from mlhealth.schema_file import SchemaFile, complete
+from mlhealth.threads import single_threaded
 
 MIN_ROWS = 500
 """Fewer labelled reference rows than this say too little to fit anything."""
@@ -50,23 +51,24 @@ def fit(
     methods: Sequence[str] | None = None,
     clock: Clock | None = None,
     progress: Progress | None = None,
+    name: str = "the reference data",
 ) -> Baseline:
     """Return the baseline of a model: everything that is normal, learned from labelled `reference` rows.
 
     `train`: rows the model was trained on, for estimators that may learn from more than the reference.
     `scorer`: asks the deployed model about made-up rows. `metrics`: what to estimate, the primary one first;
-    default all that the outputs allow. `methods`: estimators to fit. Raises ConfigError or DataError where the
-    reference does not fit the schema or is too small.
+    default all that the outputs allow. `methods`: estimators to fit. `name`: what messages call the reference.
+    Raises ConfigError or DataError where the reference does not fit the schema or is too small.
     """
     tell = progress or _silent
     tell("reading the reference rows", 0.0)
     completed, notes = _complete(schema, reference)
-    labelled = _labelled(reference, completed, "the reference data")
-    _check_reference(labelled, completed)
+    labelled = _labelled(reference, completed, name)
+    _check_reference(labelled, completed, name)
     rows = rows_from_table(labelled.batch.table, completed)
     names = tuple(metrics) if metrics else default_metrics(completed)
-    for name in names:
-        metric_of(name, completed)
+    for metric in names:
+        metric_of(metric, completed)
     notes += [*_rejected(labelled, "reference"), *reference_notes(rows)]
     if scorer is not None:
         notes += check_scorer(scorer, rows, seed=seed)
@@ -79,7 +81,12 @@ def fit(
         seed=seed,
     )
     fitted = _fit_estimators(inputs, methods, tell, notes)
-    return _assemble(labelled.batch, inputs, fitted, notes, tell, (clock or SystemClock()).now())
+    return replace(
+        _assemble(labelled.batch, inputs, fitted, tell),
+        created=(clock or SystemClock()).now(),
+        versions={library: version(library) for library in LIBRARIES},
+        notes=tuple(notes),
+    )
 
 
 def default_method(fitted: Mapping[str, FittedState]) -> str:
@@ -91,9 +98,7 @@ def _assemble(
     batch: EventBatch,
     inputs: FitInputs,
     fitted: Mapping[str, FittedState],
-    notes: list[str],
     tell: Progress,
-    now: int,
 ) -> Baseline:
     tell("profiling the reference rows", 0.75)
     layout = layout_of(batch)
@@ -101,7 +106,6 @@ def _assemble(
     tell("replaying reference windows", 0.8)
     nulls = fit_nulls(profile, np.random.default_rng(inputs.seed), batch=batch)
     known = reference_metrics(inputs.reference, inputs.metrics)
-    primary = PRIMARY[batch.schema.task] if PRIMARY[batch.schema.task] in inputs.metrics else inputs.metrics[0]
     tell("sealing", 0.98)
     return seal(
         Baseline(
@@ -110,14 +114,11 @@ def _assemble(
             reference=profile,
             rows=bottom_k(batch.table, KEPT_ROWS),
             metrics=known,
-            primary=primary,
+            primary=inputs.metrics[0],
             estimators=fitted,
             nulls=nulls,
             mode=_mode(inputs),
             seed=inputs.seed,
-            created=now,
-            versions={name: version(name) for name in LIBRARIES},
-            notes=tuple(notes),
         )
     )
 
@@ -136,7 +137,9 @@ def _complete(schema: SchemaFile | ModelSchema, reference: pa.Table) -> tuple[Mo
     if isinstance(schema, ModelSchema):
         return schema, []
     if schema.columns.label is None:
-        raise ConfigError("key 'columns.label' is missing: a baseline is fitted on rows whose true label is known")
+        raise ConfigError(
+            "key 'columns.label' is missing: a baseline is fitted on rows whose true label is known"
+        )
     completed = complete(schema, reference)
     return completed.schema, list(completed.warnings)
 
@@ -144,26 +147,24 @@ def _complete(schema: SchemaFile | ModelSchema, reference: pa.Table) -> tuple[Mo
 def _labelled(table: pa.Table, schema: ModelSchema, name: str) -> Normalised:
     """Return the rows that have a label, in order of time."""
     if schema.label is None or schema.label not in table.column_names:
-        raise DataError(f"{name} has no label column {schema.label!r} (key 'columns.label')")
+        raise DataError(f"{name}: there is no label column {schema.label!r} (key 'columns.label')")
     found = normalise(table, schema, Origin.file(name, table.num_rows), labels=True)
     label = found.batch.array(LABEL)
-    known = label >= 0 if schema.is_classification else np.isfinite(label)
+    known = label.astype(np.float64) >= 0 if schema.is_classification else np.isfinite(label)
     order = np.flatnonzero(known)
     order = order[np.argsort(found.batch.array(TIME)[order], kind="stable")]
     return Normalised(found.batch.take(order), found.rejections, found.kept[order])
 
 
-def _check_reference(found: Normalised, schema: ModelSchema) -> None:
+def _check_reference(found: Normalised, schema: ModelSchema, name: str) -> None:
     rows = found.batch.rows
     if rows < MIN_ROWS:
         reasons = Counter(rejection.reason for rejection in found.rejections).most_common(1)
         why = f"; {reasons[0][1]} rows were left out because of {reasons[0][0]}" if reasons else ""
-        raise DataError(
-            f"the reference data has {rows} usable rows with a label, at least {MIN_ROWS} are needed{why}"
-        )
+        raise DataError(f"{name}: has {rows} usable rows with a label, at least {MIN_ROWS} are needed{why}")
     if schema.is_classification and len(np.unique(found.batch.array(LABEL))) < 2:
         raise DataError(
-            f"the label {schema.label!r} has one value only in the reference data; rows of two classes or more are needed"
+            f"{name}: label {schema.label!r} has one value only; rows of two classes or more are needed"
         )
 
 
@@ -181,7 +182,8 @@ def _fit_estimators(
     for i, name in enumerate(chosen):
         tell(f"fitting {name}", 0.05 + 0.7 * i / len(chosen))
         try:
-            fitted[name] = estimator_named(name, task).fit(inputs).state()
+            with single_threaded():
+                fitted[name] = estimator_named(name, task).fit(inputs).state()
         except DataError as error:
             if methods:
                 raise

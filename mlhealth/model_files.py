@@ -45,9 +45,13 @@ def load_model(blob: bytes, name: str) -> Any:
         foreign = sorted(set(skops.io.get_untrusted_types(data=blob)) - set(TRUSTED))
         if not foreign:
             return skops.io.loads(blob, trusted=list(TRUSTED))
-    except Exception as error:
-        raise BaselineError(f"{name}: the model cannot be read ({type(error).__name__}); fit the baseline again") from None
-    raise BaselineError(f"{name}: the model holds type {foreign[0]}, which is not trusted; fit the baseline again")
+    except Exception as error:  # noqa: BLE001  a damaged file can raise anything inside skops and scikit-learn
+        raise BaselineError(
+            f"{name}: the model cannot be read ({type(error).__name__}); fit the baseline again"
+        ) from None
+    raise BaselineError(
+        f"{name}: the model holds type {foreign[0]}, which is not trusted; fit the baseline again"
+    )
 
 
 def zip_bytes(files: dict[str, bytes]) -> bytes:

@@ -90,7 +90,9 @@ class Evaluator:
             return {name: self._nothing(name) for name in self.baseline.metrics}
         unlabelled = replace(rows, label=None)
         with single_threaded():
-            return self._estimator.estimate(unlabelled, scorer=self.settings.scorer, level=self.settings.level)
+            return self._estimator.estimate(
+                unlabelled, scorer=self.settings.scorer, level=self.settings.level
+            )
 
     def _nothing(self, metric: str) -> PerformanceEstimate:
         return PerformanceEstimate(

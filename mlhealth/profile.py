@@ -69,7 +69,7 @@ class ProfileLayout:
     @property
     def size(self) -> int:
         """Length of the count vector."""
-        return self.score_slice.stop
+        return int(self.score_slice.stop)
 
     @cached_property
     def numeric(self) -> tuple[str, ...]:
@@ -121,7 +121,9 @@ class WindowProfile:
         if self.layout is not other.layout and self.layout != other.layout:
             raise BaselineError("two profiles of different baselines cannot be merged")
         a, b = self.moments, other.moments
-        moments = np.column_stack([a[:, :2] + b[:, :2], np.minimum(a[:, 2], b[:, 2]), np.maximum(a[:, 3], b[:, 3])])
+        moments = np.column_stack(
+            [a[:, :2] + b[:, :2], np.minimum(a[:, 2], b[:, 2]), np.maximum(a[:, 3], b[:, 3])]
+        )
         return WindowProfile(
             self.layout,
             self.rows + other.rows,
@@ -134,7 +136,13 @@ class WindowProfile:
 
     def to_bytes(self) -> bytes:
         """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts."""
-        head = {"format": FORMAT, "rows": self.rows, "first": self.first, "last": self.last, "sample": self.sample is not None}
+        head = {
+            "format": FORMAT,
+            "rows": self.rows,
+            "first": self.first,
+            "last": self.last,
+            "sample": self.sample is not None,
+        }
         table = pa.table({}) if self.sample is None else self.sample.combine_chunks()
         metadata = {
             b"mlhealth": json.dumps(head).encode(),
@@ -157,9 +165,13 @@ class WindowProfile:
             counts = np.frombuffer(zlib.decompress(metadata[b"counts"]), dtype="<i8").astype(np.int64)
             moments = np.frombuffer(metadata[b"moments"], dtype="<f8").reshape(-1, 4).astype(np.float64)
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, zlib.error) as error:
-            raise BaselineError(f"a window profile cannot be read: {type(error).__name__}; build it again") from None
+            raise BaselineError(
+                f"a window profile cannot be read: {type(error).__name__}; build it again"
+            ) from None
         if head.get("format") != FORMAT:
-            raise BaselineError(f"a window profile has format {head.get('format')}, this version reads {FORMAT}")
+            raise BaselineError(
+                f"a window profile has format {head.get('format')}, this version reads {FORMAT}"
+            )
         if len(counts) != layout.size or len(moments) != len(layout.numeric):
             raise BaselineError("a window profile was built for another baseline; build it again")
         sample = table.replace_schema_metadata(None) if head["sample"] else None

@@ -30,8 +30,8 @@ def _score_note(rows: Rows) -> str | None:
         wrong = binary_disagreement(rows)
         if wrong > 0.5:
             return (
-                f"{wrong:.0%} of the predictions contradict the score at every threshold: is "
-                f"{rows.schema.scores[0]!r} the probability of class {rows.schema.classes[1]!r} (columns.positive_class)?"
+                f"{wrong:.0%} of the predictions contradict the score: is {rows.schema.scores[0]!r} "
+                f"the probability of class {rows.schema.classes[1]!r} (columns.positive_class)?"
             )
     else:
         wrong = float(np.mean(rows.scores.argmax(axis=1) != rows.prediction))
@@ -64,7 +64,7 @@ def _accuracy_note(rows: Rows) -> str | None:
 
 
 def _feature_notes(rows: Rows) -> list[str]:
-    constant = [name for name in rows.features if rows.features[name].nunique(dropna=True) <= 1]
+    constant = [str(name) for name in rows.features if rows.features[name].nunique(dropna=True) <= 1]
     if not constant:
         return []
     return [f"features with a single value: {', '.join(constant[:8])}{', …' if len(constant) > 8 else ''}"]

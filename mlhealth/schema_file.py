@@ -156,7 +156,12 @@ def suggestion(word: str, known: Sequence[str]) -> str:
 
 def _roles(columns: Columns) -> dict[str, str]:
     """Return the key in the file by column name, of every column that has a part to play."""
-    named = {"prediction": columns.prediction, "label": columns.label, "timestamp": columns.timestamp, "id": columns.id}
+    named = {
+        "prediction": columns.prediction,
+        "label": columns.label,
+        "timestamp": columns.timestamp,
+        "id": columns.id,
+    }
     roles = {column: f"columns.{key}" for key, column in named.items() if column is not None}
     if isinstance(columns.score, str):
         roles[columns.score] = "columns.score"
@@ -169,7 +174,9 @@ def _check_columns(spec: SchemaFile, reference: pa.Table, name: str) -> None:
     present = reference.column_names
     optional = {spec.columns.timestamp, spec.columns.id}
     wanted = {c: key for c, key in _roles(spec.columns).items() if c not in optional}
-    wanted |= {c: "columns.segments" for c in spec.columns.segments} | {c: f"features.{c}" for c in spec.features}
+    wanted |= dict.fromkeys(spec.columns.segments, "columns.segments") | {
+        c: f"features.{c}" for c in spec.features
+    }
     for column, key in wanted.items():
         if column not in present:
             raise ConfigError(
@@ -178,7 +185,9 @@ def _check_columns(spec: SchemaFile, reference: pa.Table, name: str) -> None:
             )
     for column in spec.features:
         if column in _roles(spec.columns):
-            raise ConfigError(f"{name}: key 'features.{column}' names the column of {_roles(spec.columns)[column]!r}")
+            raise ConfigError(
+                f"{name}: key 'features.{column}' names the column of {_roles(spec.columns)[column]!r}"
+            )
 
 
 def _infer_task(spec: SchemaFile, reference: pa.Table) -> Task:
@@ -203,13 +212,17 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
         if column in spec.features:
             kind = spec.features[column]
         elif kind is None:
-            warnings.append(f"column {column!r} is of type {reference.schema.field(column).type} and is left out")
+            warnings.append(
+                f"column {column!r} is of type {reference.schema.field(column).type} and is left out"
+            )
         elif column in spec.columns.segments and kind is FeatureType.NUMERIC:
             kind = FeatureType.CATEGORICAL
         if kind is not None:
             stored = storage_of(reference.schema.field(column).type)
             if stored is None:
-                raise DataError(f"column {column!r} is of type {reference.schema.field(column).type}; it cannot be {kind}")
+                raise DataError(
+                    f"column {column!r} is of type {reference.schema.field(column).type}; it cannot be {kind}"
+                )
             found.append(Feature(column, kind, stored))
     return tuple(found), warnings
 
@@ -224,7 +237,8 @@ def _classes(
         values = distinct(reference.column(column), limit=MAX_CLASSES)
         if values is None:
             raise ConfigError(
-                f"{name}: column {column!r} has more than {MAX_CLASSES} values; write 'task: regression' if it is a number"
+                f"{name}: column {column!r} has more than {MAX_CLASSES} values; "
+                "write 'task: regression' if it is a number"
             )
         seen |= set(values)
     return _binary(spec, seen, name) if task is Task.BINARY else _multiclass(spec, seen, name)
@@ -238,7 +252,11 @@ def _binary(spec: SchemaFile, seen: set[str], name: str) -> tuple[tuple[str, ...
         few = ", ".join(values[:5])
         raise ConfigError(
             f"{name}: a binary task has 2 classes, the reference data has {len(values)} ({few})"
-            + ("; a baseline needs rows of both" if len(values) < 2 else "; write 'task: multiclass' or 'task: regression'")
+            + (
+                "; a baseline needs rows of both"
+                if len(values) < 2
+                else "; write 'task: multiclass' or 'task: regression'"
+            )
         )
     positive = spec.columns.positive_class or _likely_positive(values)
     if positive not in values:
@@ -248,7 +266,9 @@ def _binary(spec: SchemaFile, seen: set[str], name: str) -> tuple[tuple[str, ...
     negative = next(v for v in values if v != positive)
     if isinstance(score, dict):
         if positive not in score:
-            raise ConfigError(f"{name}: key 'columns.score' has no column for the positive class {positive!r}")
+            raise ConfigError(
+                f"{name}: key 'columns.score' has no column for the positive class {positive!r}"
+            )
         score = score[positive]
     return (negative, positive), (score,) if score else ()
 
@@ -261,13 +281,19 @@ def _likely_positive(values: list[str]) -> str:
 def _multiclass(spec: SchemaFile, seen: set[str], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     score = spec.columns.score
     if isinstance(score, str):
-        raise ConfigError(f"{name}: key 'columns.score' of a multiclass task must give a column for each class")
+        raise ConfigError(
+            f"{name}: key 'columns.score' of a multiclass task must give a column for each class"
+        )
     classes = tuple(sorted(seen | set(score or ())))
     if len(classes) < 2:
-        raise ConfigError(f"{name}: a multiclass task needs 2 classes or more, the reference data has {len(classes)}")
+        raise ConfigError(
+            f"{name}: a multiclass task needs 2 classes or more, the reference data has {len(classes)}"
+        )
     missing = [c for c in classes if score and c not in score]
     if missing:
-        raise ConfigError(f"{name}: key 'columns.score' has no column for class {missing[0]!r} of the reference data")
+        raise ConfigError(
+            f"{name}: key 'columns.score' has no column for class {missing[0]!r} of the reference data"
+        )
     return classes, tuple(score[c] for c in classes) if score else ()
 
 

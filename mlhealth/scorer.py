@@ -18,6 +18,7 @@ from mlhealth.schema import FeatureType, ModelSchema, Storage, canonical_text
 
 Answer = tuple[NDArray[np.float64], NDArray[np.float64] | None]
 
+
 @dataclass
 class Budget:
     """How many rows may still be asked; shared by whoever asks."""
@@ -83,7 +84,9 @@ def read_answer(frame: pd.DataFrame, rows: int, schema: ModelSchema, name: str) 
         raise DataError(f"scorer {name}: must return a pandas DataFrame, returned {type(frame).__name__}")
     missing = [c for c in (schema.prediction, *schema.scores) if c not in frame.columns]
     if missing:
-        raise DataError(f"scorer {name}: its answer has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}")
+        raise DataError(
+            f"scorer {name}: its answer has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}"
+        )
     if len(frame) != rows:
         raise DataError(f"scorer {name}: was asked about {rows} rows and answered {len(frame)}")
     return _prediction(frame[schema.prediction], schema, name), _scores(frame, schema, name)
@@ -92,7 +95,9 @@ def read_answer(frame: pd.DataFrame, rows: int, schema: ModelSchema, name: str) 
 def _as_stored(values: NDArray[np.float64], storage: Storage) -> NDArray[Any]:
     whole = bool(np.isfinite(values).all())
     if storage is Storage.BOOLEAN:
-        return values.astype(np.bool_) if whole else np.where(np.isnan(values), None, values == 1)
+        if whole:
+            return values.astype(np.bool_)
+        return np.array([None if np.isnan(value) else value == 1 for value in values], dtype=object)
     if storage is Storage.INTEGER and whole and bool((np.abs(values) < 2**53).all()):
         return np.round(values).astype(np.int64) if bool((values == np.round(values)).all()) else values
     return values
@@ -102,13 +107,17 @@ def _prediction(column: pd.Series[Any], schema: ModelSchema, name: str) -> NDArr
     if not schema.is_classification:
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         if not np.isfinite(values).all():
-            raise DataError(f"scorer {name}: column {schema.prediction!r} of its answer holds values that are no numbers")
+            raise DataError(
+                f"scorer {name}: column {schema.prediction!r} of its answer holds values that are no numbers"
+            )
         return values
     index = {c: i for i, c in enumerate(schema.classes)}
     codes = [index.get(canonical_text(value), -1) for value in column.tolist()]
     if -1 in codes:
         odd = canonical_text(column.tolist()[codes.index(-1)])
-        raise DataError(f"scorer {name}: answered class {odd!r}, which is none of {', '.join(schema.classes)}")
+        raise DataError(
+            f"scorer {name}: answered class {odd!r}, which is none of {', '.join(schema.classes)}"
+        )
     return np.array(codes, dtype=np.float64)
 
 
@@ -162,11 +171,13 @@ def _python_function(path: Path, function: str, spec: str) -> Callable[[pd.DataF
         found.loader.exec_module(module)
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]
-        raise ConfigError(f"scorer {spec}: {path} cannot be imported: {type(error).__name__}: {text}") from error
-    ask = getattr(module, function, None)
-    if not callable(ask):
+        raise ConfigError(
+            f"scorer {spec}: {path} cannot be imported: {type(error).__name__}: {text}"
+        ) from error
+    ask: Callable[[pd.DataFrame], pd.DataFrame] | None = getattr(module, function, None)
+    if ask is None or not callable(ask):
         raise ConfigError(f"scorer {spec}: {path} has no function {function!r}")
-    return ask  # type: ignore[no-any-return]
+    return ask
 
 
 def _onnx_scorer(path: Path, schema: ModelSchema) -> Callable[[pd.DataFrame], Answer]:

@@ -28,7 +28,7 @@ def read_table(path: Path) -> pa.Table:
     table = _read(path)
     repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
     if repeated:
-        raise DataError(f"{path}: column {sorted(repeated)[0]!r} is there twice")
+        raise DataError(f"{path}: column {min(repeated)!r} is there twice")
     if table.num_rows == 0:
         raise DataError(f"{path}: the table has no rows")
     return table.select([name for name in table.column_names if not name.startswith("__index_level_")])
@@ -39,7 +39,9 @@ def require_columns(table: pa.Table, names: Sequence[str], *, path: Path | str, 
     for name in names:
         if name not in table.column_names:
             near = get_close_matches(name, table.column_names, n=1)
-            said = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(table.column_names[:12])}"
+            said = (
+                f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(table.column_names[:12])}"
+            )
             raise DataError(f"{path}: there is no column {name!r} ({purpose}){said}")
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mlhealth.schema import ModelSchema
     from mlhealth.schema_file import SchemaFile
 
-group = typer.Typer(name="baseline", help="What normal looked like: fit, show, push, activate.", no_args_is_help=True)
+group = typer.Typer(
+    name="baseline", help="What normal looked like: fit, show, push, activate.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -28,11 +30,16 @@ def register(app: typer.Typer) -> None:
 @group.command("fit")
 def fit_command(
     ref: Annotated[Path, typer.Argument(help="Parquet or CSV: features, prediction, scores and true label.")],
+    *,
     schema: Annotated[Path, typer.Option(help="The model's schema, model.yaml.")],
     out: Annotated[Path, typer.Option(help="Folder to write the baseline to.")],
     train: Annotated[Path | None, typer.Option(help="Rows the model was trained on (same columns).")] = None,
-    scorer: Annotated[str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="Metric to estimate (repeat); the first is primary.")] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metric to estimate (repeat); the first is primary.")
+    ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Estimation method to fit (repeat).")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
 ) -> None:
@@ -60,14 +67,19 @@ def fit_command(
             seed=seed,
             methods=method,
             progress=told,
+            name=str(ref),
         )
     save(fitted, out)
     warn(fitted.notes)
-    stderr().print(f"baseline {fitted.hash[:12]} of {fitted.schema.model} version {fitted.schema.version}: {out}")
+    stderr().print(
+        f"baseline {fitted.hash[:12]} of {fitted.schema.model} version {fitted.schema.version}: {out}"
+    )
 
 
 @group.command("show")
-def show_command(folder: Annotated[Path, typer.Argument(help="Folder made by `mlhealth baseline fit`.")]) -> None:
+def show_command(
+    folder: Annotated[Path, typer.Argument(help="Folder made by `mlhealth baseline fit`.")],
+) -> None:
     """Tell what a baseline holds, as far as a terminal can."""
     from rich.console import Console
 
@@ -82,7 +94,9 @@ def _need_label(spec: SchemaFile, path: Path) -> None:
     from mlhealth.errors import ConfigError
 
     if spec.columns.label is None:
-        raise ConfigError(f"{path}: key 'columns.label' is missing: a baseline needs rows whose true label is known")
+        raise ConfigError(
+            f"{path}: key 'columns.label' is missing: a baseline needs rows whose true label is known"
+        )
 
 
 def _training_rows(path: Path, schema: ModelSchema) -> pa.Table:

@@ -15,9 +15,9 @@ from mlhealth.estimators.metric_names import metric_of
 from mlhealth.profile import PREDICTED
 
 NEXT_MODE = {
-    "reference only": "giving --scorer lets mlhealth ask the model about made-up rows: breaks are then estimated better",
-    "fit-time scorer": "giving --train too, and --scorer to `estimate` or the service, makes the estimates better still",
-    "full": "give --scorer to `estimate` or the service as well, so that the model can be asked when a window is suspicious",
+    "reference only": "with --scorer, mlhealth asks the model about made-up rows and estimates breaks better",
+    "fit-time scorer": "with --train too, and --scorer given to `estimate` or the service, estimates are better still",
+    "full": "give --scorer to `estimate` or the service as well: the model is asked when a window is suspicious",
 }
 """What a person could add to a baseline of each mode."""
 
@@ -70,11 +70,11 @@ def _columns(baseline: Baseline) -> Table:
     for name, bins in baseline.layout.columns:
         counts = baseline.reference.column(name)
         missing = counts[bins.missing] / max(int(counts.sum()), 1)
-        shown, told = (
-            _numeric(bins, counts) if isinstance(bins, NumericBins) else _categorical(bins, counts)
-        )
+        shown, told = _numeric(bins, counts) if isinstance(bins, NumericBins) else _categorical(bins, counts)
         title = "prediction" if name == PREDICTED else name
-        table.add_row(Text(title), types.get(name, "output"), shown, Text(told), f"{missing:.1%}" if missing else "")
+        table.add_row(
+            Text(title), types.get(name, "output"), shown, Text(told), f"{missing:.1%}" if missing else ""
+        )
     return table
 
 
@@ -89,7 +89,9 @@ def _numeric(bins: NumericBins, counts: np.ndarray[tuple[int, ...], np.dtype[np.
     return sparkline(steps.tolist()), told
 
 
-def _categorical(bins: CategoryBins, counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[str, str]:
+def _categorical(
+    bins: CategoryBins, counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+) -> tuple[str, str]:
     shown = sparkline(counts[bins.regular][:20].tolist())
     more = len(bins.categories) + len(bins.rare) - 4
     return shown, ", ".join(bins.categories[:4]) + (f" and {more} more" if more > 0 else "")

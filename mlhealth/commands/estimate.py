@@ -29,12 +29,17 @@ def register(app: typer.Typer) -> None:
 
 def estimate(
     prod: Annotated[Path, typer.Argument(help="Parquet or CSV file: features, prediction, scores.")],
+    *,
     baseline: Annotated[Path, typer.Option(help="Folder made by `mlhealth baseline fit`.")],
     window_rows: Annotated[int | None, typer.Option(help="Rows per window, in the file's order.")] = None,
     window: Annotated[str | None, typer.Option(help="Length of a window in event time: 15m, 1h, 1d.")] = None,
-    scorer: Annotated[str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
-    format: Annotated[Format, typer.Option(help="A table for people, or a JSON object per window.")] = Format.TABLE,
+    output: Annotated[
+        Format, typer.Option("--format", help="A table for people, or a JSON object per window.")
+    ] = Format.TABLE,
 ) -> None:
     """Estimate each window's performance, health and drift from a file without labels."""
     from mlhealth.baseline_files import load
@@ -51,7 +56,7 @@ def estimate(
     production = read_production(prod, fitted)
     warn(production.warnings)
     found = reports(production, evaluator, cut)
-    if format is Format.JSON:
+    if output is Format.JSON:
         _print_json(found)
     else:
         _print_table(found, fitted)
@@ -77,8 +82,12 @@ def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
 
     reference = fitted.metrics[fitted.primary].value if fitted.primary in fitted.metrics else None
     title = f"{fitted.schema.model} version {fitted.schema.version}"
-    caption = "" if reference is None else f"{fitted.primary} in the reference: {reference:.3f}; intervals of 90 %"
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", header_style="bold")
+    caption = (
+        "" if reference is None else f"{fitted.primary} in the reference: {reference:.3f}; intervals of 90 %"
+    )
+    table = Table(
+        title=title, caption=caption, title_justify="left", caption_justify="left", header_style="bold"
+    )
     table.add_column("window", justify="right", no_wrap=True)
     table.add_column("start", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)

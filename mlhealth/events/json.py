@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,9 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
             elif not isinstance(event, str):
                 events.append(event)
                 places.append((i, j))
-    numbers = {f.name for f in schema.features if f.name in schema.numeric and f.storage is not Storage.BOOLEAN}
+    numbers = {
+        f.name for f in schema.features if f.name in schema.numeric and f.storage is not Storage.BOOLEAN
+    }
     numbers |= set(schema.scores) | (set() if schema.is_classification else {schema.prediction})
     columns = {
         name: _column([event.get(name) for event in events], number=name in numbers)
@@ -164,7 +167,15 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
 
 
 def _wanted(schema: ModelSchema) -> list[str]:
-    named = (schema.prediction, schema.label, schema.timestamp, schema.id, ID_FIELD, *schema.scores, *schema.segments)
+    named = (
+        schema.prediction,
+        schema.label,
+        schema.timestamp,
+        schema.id,
+        ID_FIELD,
+        *schema.scores,
+        *schema.segments,
+    )
     return list(dict.fromkeys([*schema.feature_names, *(name for name in named if name is not None)]))
 
 
@@ -209,7 +220,7 @@ def _column(values: list[Any], *, number: bool) -> pa.Array:
 
 
 def _text(value: object, *, number: bool) -> str | None:
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and isnan(value)):
         return None
     if number and isinstance(value, bool):
         return "true" if value else "false"

@@ -26,7 +26,9 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
     _, offset_buffer, data = texts.buffers()
     if n == 0:
         return np.zeros(0, dtype=np.uint64)
-    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[texts.offset : texts.offset + n + 1].astype(np.int64)
+    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[texts.offset : texts.offset + n + 1].astype(
+        np.int64
+    )
     lengths = np.diff(offsets)
     body = np.zeros((data.size if data is not None else 0) + 8, dtype=np.uint8)
     if data is not None:
@@ -56,7 +58,7 @@ def address_keys(
     state = starts[place]
     for part in (offset, row):
         state = mix(state ^ np.asarray(part, dtype=np.int64).astype(np.uint64))
-    return state
+    return np.asarray(state, dtype=np.uint64)
 
 
 def row_number_keys(rows: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -1,4 +1,4 @@
-"""`Messages`: what one poll of a source brought, as columns; the values stay raw bytes until they are decoded in bulk."""
+"""`Messages`: what polls of a source brought, as columns; values stay raw bytes until they are decoded in bulk."""
 
 from __future__ import annotations
 
@@ -46,4 +46,24 @@ class Messages:
             self.timestamps[positions],
             self.partitions,
             self.index[positions],
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Messages]) -> Messages:
+        """Return all messages of the parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        numbers: dict[Partition, int] = {}
+        for part in parts:
+            for partition in part.partitions:
+                numbers.setdefault(partition, len(numbers))
+        index = [
+            np.array([numbers[p] for p in part.partitions], dtype=np.int32)[part.index] for part in parts
+        ]
+        return cls(
+            [value for part in parts for value in part.values],
+            np.concatenate([part.offsets for part in parts]),
+            np.concatenate([part.timestamps for part in parts]),
+            tuple(numbers),
+            np.concatenate(index),
         )

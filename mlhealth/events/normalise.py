@@ -244,7 +244,9 @@ def _parsed(texts: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         pass
     values = [_number(text) for text in trimmed.to_pylist()]
     numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    wrong = np.array([v is None for v in values]) & np.asarray(trimmed.is_valid().to_numpy(zero_copy_only=False))
+    wrong = np.array([v is None for v in values]) & np.asarray(
+        trimmed.is_valid().to_numpy(zero_copy_only=False)
+    )
     return numbers, wrong
 
 

@@ -48,7 +48,9 @@ def _from_arrow(array: pa.Array) -> NDArray[np.int64]:
 def _from_numbers(values: pa.Array, exact: pa.Array) -> NDArray[np.int64]:
     number = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
     size = np.abs(number)
-    unit = np.select([size < limit for limit, _ in _LIMITS], [factor for _, factor in _LIMITS], default=np.nan)
+    unit = np.select(
+        [size < limit for limit, _ in _LIMITS], [factor for _, factor in _LIMITS], default=np.nan
+    )
     product = number * unit
     usable = np.isfinite(product) & (np.abs(product) < 2.0**62)
     micros = np.full(len(number), UNKNOWN, dtype=np.int64)

@@ -1,0 +1,140 @@
+"""`mlhealth backtest`: what the rules would have told about past windows, and whether that was right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlhealth.commands.estimate import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mlhealth.backtest import Outcome
+
+DEFAULT_ROWS = 2_000
+"""Rows per window where the user names neither rows nor a duration."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("backtest")(backtest)
+
+
+def backtest(
+    prod: Annotated[
+        Path, typer.Argument(help="Parquet or CSV file of past rows; a label column is used if there.")
+    ],
+    *,
+    baseline: Annotated[Path, typer.Option(help="Folder made by `mlhealth baseline fit`.")],
+    rules: Annotated[
+        list[Path] | None, typer.Option(help="Rules file (repeat); default the shipped rules.")
+    ] = None,
+    window_rows: Annotated[int | None, typer.Option(help=f"Rows per window; default {DEFAULT_ROWS}.")] = None,
+    window: Annotated[str | None, typer.Option(help="Length of a window in event time: 15m, 1h, 1d.")] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
+    output: Annotated[Format, typer.Option("--format", help="For people, or JSON lines.")] = Format.TABLE,
+) -> None:
+    """Replay past windows through the rules: when it would have alarmed, why, and the truth beside it."""
+    from mlhealth.alerts.rules import DEFAULT_RULES, load_rules
+    from mlhealth.backtest import outcomes
+    from mlhealth.baseline_files import load
+    from mlhealth.clock import parse_duration
+    from mlhealth.commands.terminal import warn
+    from mlhealth.monitor import EvaluationSettings, Evaluator
+    from mlhealth.production import Cut, read_production, reports
+    from mlhealth.scorer import open_scorer
+
+    width = None if window is None else parse_duration(window)
+    cut = Cut(window_rows if window_rows is not None or width is not None else DEFAULT_ROWS, width)
+    rule_set = load_rules(rules or [DEFAULT_RULES])
+    fitted = load(baseline)
+    asked = None if scorer is None else open_scorer(scorer, fitted.schema)
+    evaluator = Evaluator(fitted, EvaluationSettings(method=method, scorer=asked))
+    production = read_production(prod, fitted)
+    warn(production.warnings)
+    done = list(outcomes(reports(production, evaluator, cut), rule_set))
+    if output is Format.JSON:
+        _print_json(done, fitted.primary)
+    else:
+        _print_story(done, fitted.primary)
+
+
+def _print_json(done: list[Outcome], primary: str) -> None:
+    import json
+    from dataclasses import asdict
+
+    from mlhealth.backtest import truth
+    from mlhealth.estimate_json import report_to_dict
+
+    for outcome in done:
+        item = outcome.item
+        data = report_to_dict(item.report, window=item.window, start=item.start, end=item.end)
+        data["alerts"] = [asdict(alert) for alert in outcome.transitions]
+        data["retraining"] = [{"service": r.service, "reason": r.reason} for r in outcome.requests]
+        print(json.dumps(data, allow_nan=False, ensure_ascii=False))
+    known = truth(done, primary)
+    summary = {
+        "windows": len(done),
+        "alarms": sum(len(o.fired) for o in done),
+        "truth": known and asdict(known),
+    }
+    print(json.dumps({"summary": summary}, allow_nan=False))
+
+
+def _print_story(done: list[Outcome], primary: str) -> None:
+    from rich.console import Console
+
+    from mlhealth.backtest import truth
+
+    console = Console(highlight=False, soft_wrap=True)
+    for outcome in done:
+        _print_window(console.print, outcome, primary)
+    fired = [alert for outcome in done for alert in outcome.fired]
+    asked = [request for outcome in done for request in outcome.requests]
+    console.print(f"\n{len(done)} windows, {len(fired)} alarms, {len(asked)} retraining requests")
+    notes = sorted({note for outcome in done for note in outcome.notes})
+    for note in notes:
+        console.print(f"note: {note}", markup=False)
+    known = truth(done, primary)
+    if known is None:
+        console.print("no labels in this file: the truth is not known")
+        return
+    console.print(
+        f"{primary} against {known.windows} windows with labels: mean absolute error {known.error:.3f}, "
+        f"the 90 % interval held the truth in {known.coverage:.0%}"
+    )
+
+
+def _print_window(say: Callable[[str], None], outcome: Outcome, primary: str) -> None:
+    from rich.markup import escape
+
+    from mlhealth.commands.terminal import STYLES, number
+
+    report = outcome.item.report
+    estimate = report.estimates.get(primary)
+    line = (
+        f"{outcome.item.window:>4}  {str(outcome.item.start)[:16].replace('T', ' '):<16}  {report.rows:>7,}"
+    )
+    if estimate is not None:
+        line += f"  {primary} {number(estimate.value)} [{number(estimate.lower)}, {number(estimate.upper)}]"
+    if primary in report.realized:
+        line += f"  truth {number(report.realized[primary])}"
+    say(f"{escape(line)}  [{STYLES[report.health.status]}]{report.health.status}[/]")
+    for alert in outcome.fired:
+        say(
+            f"      [bold red]alarm[/] {escape(f'{alert.rule} ({alert.severity}): {_why(alert.annotations)}')}"
+        )
+    for alert in outcome.resolved:
+        say(f"      [green]resolved[/] {escape(alert.rule)}")
+    for request in outcome.requests:
+        say(f"      [bold]retraining[/] {escape(f'by {request.service}: {request.reason}')}")
+
+
+def _why(annotations: Mapping[str, str]) -> str:
+    return "; ".join(annotations[key] for key in ("summary", "description") if key in annotations)
