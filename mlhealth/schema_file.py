@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlhealth.errors import ConfigError, DataError
-from mlhealth.events.text import distinct, is_number
+from mlhealth.events.text import distinct, is_number, plain
 from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task, canonical_text
 from mlhealth.strict_yaml import read, validated
 
+MANY_TEXTS = 50
+"""Up to here, distinct texts are taken for categories without a doubt."""
+_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 MAX_CLASSES = 100
 """More classes than this are taken for a mistake in the schema."""
 
@@ -217,6 +221,8 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
             )
         elif column in spec.columns.segments and kind is FeatureType.NUMERIC:
             kind = FeatureType.CATEGORICAL
+        elif kind is FeatureType.CATEGORICAL:
+            warnings += _doubts(column, reference.column(column))
         if kind is not None:
             stored = storage_of(reference.schema.field(column).type)
             if stored is None:
@@ -225,6 +231,24 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
                 )
             found.append(Feature(column, kind, stored))
     return tuple(found), warnings
+
+
+def _doubts(name: str, column: pa.ChunkedArray) -> list[str]:
+    """Return why a text column may not be the categories it is taken for."""
+    values = pc.drop_null(pc.unique(plain(column)))
+    if len(values) <= MANY_TEXTS:
+        return []
+    numbers = pc.sum(pc.match_substring_regex(values.cast(pa.string()), _NUMBER)).as_py() or 0
+    if numbers > len(values) / 2:
+        return [
+            f"column {name!r} holds text, but {numbers:,} of its {len(values):,} values are numbers: "
+            f"write '{name}: numeric' under features to leave out the rows where it is none"
+        ]
+    if len(values) > (len(column) - column.null_count) / 2:
+        return [
+            f"column {name!r} has a text of its own in most rows: write '{name}: ignore' if it is an identifier"
+        ]
+    return []
 
 
 def _classes(
