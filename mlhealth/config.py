@@ -8,33 +8,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
-from mlhealth.errors import ConfigError
+from mlhealth.receiver_config import ReceiverConfig, TrainingConfig
+from mlhealth.strict_model import Duration, Secret, Strict
 from mlhealth.strict_yaml import Document, Location, read, validated
 
 _REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise ValueError(f"{value!r} is no duration; write a number and a unit, such as 30s, 15m, 1h")
+def _or_zero(value: object) -> object:
+    return "1ms" if value in {0, "0", "0s"} else value
 
 
-Duration = Annotated[int, BeforeValidator(_duration)]
-"""Microseconds, written as `15m` or `1h`."""
-
-
-DurationOrZero = Annotated[int, BeforeValidator(lambda v: 0 if v in (0, "0", "0s") else _duration(v))]
-"""As `Duration`, and `0s` for none at all."""
-
-
-class Strict(BaseModel):
-    """Frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+DurationOrZero = Annotated[Duration, BeforeValidator(_or_zero)]
+"""As `Duration`; `0s`, for none at all, is the least there is."""
 
 
 class KafkaSecurity(Strict):
@@ -43,7 +32,7 @@ class KafkaSecurity(Strict):
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     username: str | None = None
-    password: str | None = Field(default=None, repr=False)
+    password: Secret | None = None
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
@@ -118,9 +107,10 @@ class AlarmBudget(Strict):
 class ModelConfig(Strict):
     """How the windows of a model are cut and judged; `default` in `models` speaks for all that are not named.
 
-    `disorder`: how far out of order events of one partition usually come; a window closes that much later. `lateness`:
-    how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how far ahead of its message's own timestamp an event may claim to be. `scorer` asks the deployed
-    model, as in `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
+    `disorder`: how far out of order events of one partition usually come; a window closes that much later.
+    `lateness`: how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how
+    far ahead of its message's own timestamp an event may claim to be. `scorer` asks the deployed model, as in
+    `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
     """
 
     window: Duration = 60 * MINUTE
@@ -146,7 +136,7 @@ class ListenConfig(Strict):
 
 
 class Config(Strict):
-    """The whole service. The kinds of `receivers` and `training` are told by the alerts' own registries."""
+    """The whole service."""
 
     store: str = "sqlite:///mlhealth.db"
     listen: ListenConfig = ListenConfig()
@@ -155,8 +145,8 @@ class Config(Strict):
     sources: tuple[SourceConfig, ...] = ()
     models: Mapping[str, ModelConfig] = {}
     rules: tuple[str, ...] = ()
-    receivers: Mapping[str, Mapping[str, Any]] = {}
-    training: Mapping[str, Mapping[str, Any]] = {}
+    receivers: Mapping[str, ReceiverConfig] = {}
+    training: Mapping[str, TrainingConfig] = {}
 
     def model(self, name: str) -> ModelConfig:
         """Return how a model is treated: its own block, else `default`, else the defaults."""
@@ -210,6 +200,3 @@ def _located(store: str, base: Path) -> str:
     if not store.startswith(prefix) or name in {"", ":memory:"} or Path(name).is_absolute():
         return store
     return f"{prefix}{base / name}"
-
-
-__all__ = ["Config", "ConfigError", "ModelConfig", "json_schema", "load"]

@@ -21,7 +21,7 @@ MODEL_HEADER = "mlhealth-model"
 VERSION_HEADER = "mlhealth-version"
 FORMAT_HEADER = "mlhealth-format"
 WATERMARK_HEADER = "mlhealth-watermark"
-"""ISO time on a message without a body: no event before it will follow in this partition, for the model version named."""
+"""ISO time on a message without a body: no earlier event of the model version follows in the partition."""
 
 
 @dataclass(frozen=True, order=True)
@@ -102,6 +102,10 @@ class Source(ABC):
     @abstractmethod
     def positions(self) -> Mapping[Partition, int]:
         """Return what `poll` gives next, of every partition that is assigned."""
+
+    @abstractmethod
+    def reload(self, partitions: Collection[Partition]) -> None:
+        """Ask the owner again, at the next poll, from where to read these partitions."""
 
     @abstractmethod
     def pause(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -29,6 +30,7 @@ class KafkaSource(Source):
         self._consumer: Any = None
         self._owner: Owner | None = None
         self._fresh: set[Partition] = set()
+        self._placed: set[Partition] = set()
         self._paused = False
 
     def start(self, owner: Owner) -> None:
@@ -36,7 +38,9 @@ class KafkaSource(Source):
         with translated(self._config):
             self._consumer = KafkaConsumer(**consumer_settings(self._config))
             self._consumer.subscribe(
-                topics=self._config.topics or None, pattern=self._config.pattern, listener=_Listener(self)
+                topics=self._config.topics or None,
+                pattern=self._config.pattern,
+                listener=_Listener(owner, self._fresh),
             )
 
     def poll(self, timeout: float) -> Poll:
@@ -47,7 +51,8 @@ class KafkaSource(Source):
                 self._fresh.clear()
                 self._place(self._assigned())
                 return Poll()
-            fresh, self._fresh = self._fresh, set()
+            fresh = set(self._fresh)
+            self._fresh.clear()
             if fresh:
                 polled = {tp: records for tp, records in polled.items() if _partition(tp) not in fresh}
                 self._place(fresh & set(self._assigned()))
@@ -64,10 +69,15 @@ class KafkaSource(Source):
         return {_partition(tp): offset for tp, offset in found.items()}
 
     def positions(self) -> Mapping[Partition, int]:
-        state = self._consumer._subscription.assignment
-        return {
-            _partition(tp): known.position.offset for tp, known in state.items() if known.position is not None
-        }
+        found = {}
+        with translated(self._config):
+            for tp in self._consumer.assignment():
+                if _partition(tp) in self._placed and _partition(tp) not in self._fresh:
+                    found[_partition(tp)] = self._consumer.position(tp, timeout_ms=1000)
+        return {partition: offset for partition, offset in found.items() if offset is not None}
+
+    def reload(self, partitions: Collection[Partition]) -> None:
+        self._fresh.update(partitions)
 
     def pause(self) -> None:
         self._paused = True
@@ -112,6 +122,7 @@ class KafkaSource(Source):
             if start != want:
                 self._owner.gap(Gap(partition, want, start))
             self._consumer.seek(tp, start)
+            self._placed.add(partition)
         if self._paused:
             self._consumer.pause(*[_kafka(p) for p in partitions])
 
@@ -137,24 +148,23 @@ class KafkaSource(Source):
         return Poll(grouping.batches(), grouping.marks, positions, size)
 
 
+@dataclass(frozen=True)
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     """Called while `poll` waits: partitions that go are put away at once, new ones are placed after the poll."""
 
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
+    owner: Owner
+    fresh: set[Partition]
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        partitions = [_partition(tp) for tp in revoked]
-        if partitions and self._source._owner is not None:
-            self._source._owner.revoked(partitions)
+        if partitions := [_partition(tp) for tp in revoked]:
+            self.owner.revoked(partitions)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._source._fresh.update(_partition(tp) for tp in assigned)
+        self.fresh.update(_partition(tp) for tp in assigned)
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        partitions = [_partition(tp) for tp in lost]
-        if partitions and self._source._owner is not None:
-            self._source._owner.lost(partitions)
+        if partitions := [_partition(tp) for tp in lost]:
+            self.owner.lost(partitions)
 
 
 def _partition(tp: TopicPartition) -> Partition:

@@ -30,7 +30,7 @@ def client_settings(bootstrap: str, security: KafkaSecurity) -> dict[str, Any]:
         settings |= {
             "sasl_mechanism": security.mechanism,
             "sasl_plain_username": security.username,
-            "sasl_plain_password": security.password,
+            "sasl_plain_password": security.password.get_secret_value() if security.password else None,
         }
     return settings
 

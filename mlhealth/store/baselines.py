@@ -100,6 +100,12 @@ def activations(connection: Connection) -> list[Activation]:
     return [Activation(*row) for row in connection.execute(sa.select(*columns).order_by(t.id))]
 
 
+def is_active(connection: Connection, name: str) -> bool:
+    """Return whether the baseline of this hash speaks for any window."""
+    t = baseline_activations.c
+    return connection.execute(sa.select(t.id).where(t.baseline == name).limit(1)).first() is not None
+
+
 def latest_activation(connection: Connection) -> int:
     """Return the highest id of an activation, 0 where there is none; changes when any is made."""
     return int(
@@ -109,12 +115,12 @@ def latest_activation(connection: Connection) -> int:
     )
 
 
-def load(connection: Connection, hash: str) -> Baseline:
+def load(connection: Connection, name: str) -> Baseline:
     """Return a baseline by its whole hash; raises NotFoundError."""
-    blob = connection.execute(sa.select(baselines.c.blob).where(baselines.c.hash == hash)).scalar()
+    blob = connection.execute(sa.select(baselines.c.blob).where(baselines.c.hash == name)).scalar()
     if blob is None:
-        raise NotFoundError(f"baseline {hash}: not in the store; push it first (mlhealth baseline push DIR)")
-    return baseline_files.from_bytes(blob, f"baseline {hash[:12]}")
+        raise NotFoundError(f"baseline {name}: not in the store; push it first (mlhealth baseline push DIR)")
+    return baseline_files.from_bytes(blob, f"baseline {name[:12]}")
 
 
 def _listing() -> sa.Select[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -98,8 +99,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Saved:
-    """What became of a checkpoint: partitions that belong to someone else (then nothing was written), and partials of
-    windows that take no more rows (then all but they were written).
+    """What became of a checkpoint.
+
+    `lost`: partitions that belong to someone else; then nothing was written. `refused`: partials of windows that take
+    no more rows; all but they were written.
     """
 
     lost: tuple[Partition, ...] = ()
@@ -268,9 +271,14 @@ def restore(database: Database, wanted: Collection[Partition]) -> Restored:
     return Restored(offsets, parts, seen)
 
 
+def _stored(partition: Partition, r: sa.Row[Any]) -> StoredPartial:
+    key = PartialKey(r.model, r.version, r.segment, r.start, partition, r.baseline)
+    return StoredPartial(key, r.end, r.rows, r.first_offset, r.profile)
+
+
 def _rows(
     connection: Connection, table: sa.Table, wanted: Collection[Partition]
-) -> list[tuple[Partition, sa.Row[tuple[object, ...]]]]:
+) -> list[tuple[Partition, sa.Row[Any]]]:
     pairs = sorted((p.topic, p.number) for p in wanted)
     query = sa.select(table).where(sa.tuple_(table.c.topic, table.c.partition).in_(pairs))
     return [(Partition(r.topic, r.partition), r) for r in connection.execute(query)]

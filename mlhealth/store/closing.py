@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from mlhealth.events.batch import KEY, PREDICTION, TIME, score_columns
 from mlhealth.events.messages import Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
@@ -86,7 +88,9 @@ def _open_windows(connection: Connection) -> dict[ModelVersion, list[OpenWindow]
         .subquery()
     )
     told = (
-        sa.select(r.model, r.version, r.start, sa.func.sum(r.rows).label("rows"), sa.func.max(r.created).label("at"))
+        sa.select(
+            r.model, r.version, r.start, sa.func.sum(r.rows).label("rows"), sa.func.max(r.created).label("at")
+        )
         .where(r.segment == "", r.latest)
         .group_by(r.model, r.version, r.start)
         .subquery()
@@ -122,15 +126,11 @@ def parts(connection: Connection, name: ModelVersion, start: int) -> list[Part]:
     return [Part(r.segment, r.baseline, r.rows, r.profile) for r in connection.execute(query)]
 
 
-def states_at(connection: Connection, name: ModelVersion, start: int) -> dict[str, object]:
-    """Return, by segment, the state before the window at `start`: the latest that is not after it."""
+def state_before(connection: Connection, name: ModelVersion, start: int) -> object | None:
+    """Return the state before the window at `start`: the latest that is not after it; None before the first."""
     t = window_states.c
-    query = (
-        sa.select(t.segment, t.state)
-        .where(t.model == name[0], t.version == name[1], t.start <= start)
-        .order_by(t.start)
-    )
-    return {r.segment: r.state for r in connection.execute(query)}
+    where = (t.model == name[0], t.version == name[1], t.start <= start)
+    return connection.execute(sa.select(t.state).where(*where).order_by(t.start.desc()).limit(1)).scalar()
 
 
 def latest_reports(connection: Connection, name: ModelVersion, after: int) -> list[WindowReport]:
@@ -164,7 +164,7 @@ class Outcome:
 class Closing:
     """One window of one model version, closed or revised.
 
-    `rows`: of the overall partials it was made of. `states`: by (segment, start), the state before later windows.
+    `rows`: of the overall partials it was made of. `states`: by start, the rules' state before later windows.
     `closed_end`: how far closing stood before, and stands then. `is_final`: the partials go.
     """
 
@@ -175,7 +175,7 @@ class Closing:
     is_final: bool
     closed_end: tuple[int | None, int | None]
     outcomes: Sequence[Outcome] = ()
-    states: Mapping[tuple[str, int], object] = field(default_factory=dict)
+    states: Mapping[int, object] = field(default_factory=dict)
     now: int = 0
 
 
@@ -199,11 +199,8 @@ def write(connection: Connection, closing: Closing) -> bool:
     connection.execute(sa.update(reports).where(window, t.latest).values(latest=False))
     upsert(connection, reports, [_report_row(o.report, closing) for o in closing.outcomes])
     upsert(connection, window_profiles, [_profile_row(o) for o in closing.outcomes])
-    rows = [
-        {"model": model, "version": version, "segment": segment, "start": start, "state": state}
-        for (segment, start), state in sorted(closing.states.items())
-    ]
-    upsert(connection, window_states, rows)
+    states = [{"model": model, "version": version, "start": s, "state": v} for s, v in closing.states.items()]
+    upsert(connection, window_states, states)
     if closing.is_final:
         delete_partials(connection, closing.name, [closing.start])
     return True
@@ -223,7 +220,9 @@ def retire(connection: Connection, name: ModelVersion, windows: Sequence[OpenWin
     lower = sa.or_(t.final_end.is_(None), t.final_end < end)
     connection.execute(sa.update(model_versions).where(*where, lower).values(final_end=end))
     latest = (
-        sa.select(sa.func.max(s.start)).where(s.model == name[0], s.version == name[1], s.start <= end).scalar_subquery()
+        sa.select(sa.func.max(s.start))
+        .where(s.model == name[0], s.version == name[1], s.start <= end)
+        .scalar_subquery()
     )
     connection.execute(
         sa.delete(window_states).where(s.model == name[0], s.version == name[1], s.start < latest)
@@ -234,13 +233,30 @@ def delete_partials(connection: Connection, name: ModelVersion, starts: Sequence
     """Forget the partials of whole windows."""
     t = partials.c
     if starts:
-        connection.execute(sa.delete(partials).where(t.model == name[0], t.version == name[1], t.start.in_(starts)))
+        connection.execute(
+            sa.delete(partials).where(t.model == name[0], t.version == name[1], t.start.in_(starts))
+        )
 
 
 def _rows_now(connection: Connection, name: ModelVersion, start: int) -> int:
     t = partials.c
     where = (t.model == name[0], t.version == name[1], t.start == start, t.segment == "")
-    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(t.rows), 0)).where(*where)).scalar_one())
+    return int(
+        connection.execute(sa.select(sa.func.coalesce(sa.func.sum(t.rows), 0)).where(*where)).scalar_one()
+    )
+
+
+def label_sample(profile: WindowProfile) -> bytes | None:
+    """Return what late labels join, as an Arrow stream: event keys, predictions and scores; no features."""
+    if profile.sample is None:
+        return None
+    schema = profile.layout.schema
+    wanted = {KEY, TIME, PREDICTION, *score_columns(schema), *schema.segments}
+    table = profile.sample.select([name for name in profile.sample.column_names if name in wanted])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _window(key: WindowKey, baseline: str) -> dict[str, object]:
@@ -276,6 +292,6 @@ def _report_row(report: WindowReport, closing: Closing) -> dict[str, object]:
 def _profile_row(outcome: Outcome) -> dict[str, object]:
     return _window(outcome.report.key, outcome.report.baseline) | {
         "rows": outcome.profile.rows,
-        "profile": outcome.profile.without_sample().to_bytes(),
-        "sample": outcome.profile.label_sample(),
+        "profile": replace(outcome.profile, sample=None).to_bytes(),
+        "sample": label_sample(outcome.profile),
     }

@@ -60,7 +60,7 @@ class Database:
         path = self.engine.url.database
         if not self.is_sqlite or not path or path == ":memory:" or self._lock is not None:
             return
-        handle = open(f"{path}.lock", "a", encoding="ascii")
+        handle = Path(f"{path}.lock").open("a", encoding="ascii")  # noqa: SIM115 (held for as long as we serve)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

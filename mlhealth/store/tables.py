@@ -167,12 +167,11 @@ window_states = Table(
     metadata,
     key("model"),
     key("version"),
-    key("segment"),
     Column("start", BigInteger, primary_key=True),
     Column("state", JSON, nullable=False),
 )
-"""State of budget and rules *before* each window, kept through lateness so that a revision can refold it; the row
-with the highest start is the state before the next window."""
+"""State of a model version's rules, segments included, *before* each window, kept through lateness so that a revision
+can refold it; the row with the highest start is the state before the next window."""
 
 rejections = Table(
     "rejections",

@@ -1,0 +1,124 @@
+"""The composition root: a configuration in, the running parts of the service out."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlhealth.alerts.dispatch import Options
+from mlhealth.alerts.rules import RuleSet
+from mlhealth.alerts.service import AlertService, RuleBook
+from mlhealth.clock import Clock, SystemClock
+from mlhealth.config import Config, SourceConfig
+from mlhealth.errors import ConfigError
+from mlhealth.metrics import Metrics
+from mlhealth.sources.base import Source
+from mlhealth.store import schema
+from mlhealth.store.database import Database
+from mlhealth.threads import single_threaded
+from mlhealth.worker.closing import Closer, Idleness
+from mlhealth.worker.intake import Intake
+from mlhealth.worker.loop import Fault, Pace, Parts, Worker
+from mlhealth.worker.models import Models
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the parts of one process share."""
+
+    config: Config
+    database: Database
+    metrics: Metrics
+    clock: Clock
+    alerts: AlertService
+    rules: RuleBook
+
+
+def build(config: Config, *, clock: Clock | None = None) -> Service:
+    """Open the store and check everything that can be checked before anything runs; raises ConfigError."""
+    database = Database.open(config.store)
+    schema.ensure(database)
+    metrics = Metrics()
+    told = metrics.notifications
+    ticking = clock or SystemClock()
+    options = Options(
+        base_url=f"http://{config.listen.host}:{config.listen.port}",
+        clock=ticking,
+        count=lambda receiver, outcome, notices: told.labels(receiver, outcome).inc(notices),
+    )
+    alerts = AlertService(database, config.receivers, config.training, options)
+    return Service(config, database, metrics, ticking, alerts, RuleBook(config.rules, alerts.known))
+
+
+def worker(service: Service, fault: Fault = lambda _: None) -> Worker:
+    """Return the worker of a service; its source connects when it runs."""
+    config = service.config
+    source, idle = source_of(config.sources)
+    models = Models(service.database, config)
+
+    def rules() -> RuleSet:
+        service.rules.reload()
+        return service.rules.rules
+
+    closer = Closer(service.database, models, rules, Idleness(source.ends, idle))
+    parts = Parts(service.database, source, models, Intake(models), closer, service.clock, service.metrics)
+    return Worker(parts, worker_name(), Pace(config.checkpoint, config.buffer_bytes), fault)
+
+
+def worker_name() -> str:
+    """Return a name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def source_of(configs: Sequence[SourceConfig]) -> tuple[Source, int]:
+    """Return the source of a configuration, and after how long its partitions count as idle."""
+    if len(configs) != 1:
+        raise ConfigError("sources: name one source")
+    (config,) = configs
+    if config.kafka is None:
+        raise ConfigError("sources: only kafka can be read")
+    from mlhealth.sources.kafka import KafkaSource
+
+    return KafkaSource(config.kafka), config.kafka.idle
+
+
+class Background:
+    """A worker in a thread of its own; `failed` holds what ended it, if anything but `stop` did."""
+
+    def __init__(self, work: Worker, stop: threading.Event) -> None:
+        self.failed: BaseException | None = None
+        self._work = work
+        self._stop = stop
+        self._thread = threading.Thread(target=self._run, name="mlhealth-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end; False where it did not come in time."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def unready(self) -> list[str]:
+        """Return a sentence where the worker does not run."""
+        if self.failed is not None:
+            return [f"the worker ended: {self.failed}"]
+        return [] if self._thread.is_alive() else ["the worker does not run"]
+
+    def _run(self) -> None:
+        try:
+            with single_threaded():
+                self._work.run(self._stop)
+        except Exception as error:
+            logger.exception("the worker ended")
+            self.failed = error
+        finally:
+            self._stop.set()

@@ -1,0 +1,126 @@
+"""`mlhealth serve`, `worker` and `api`: the service in one process, or its two halves apart."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mlhealth.app import Background, Service
+
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
+DRAIN_SECONDS = 30.0
+"""How long a stopping process may take to put everything away."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("serve")(serve)
+    app.command("worker")(worker)
+    app.command("api")(api)
+
+
+def serve(config: ConfigPath = Path("mlhealth.yaml")) -> None:
+    """Read the sources, watch the models, tell people, and answer on HTTP, in one process."""
+    _logging()
+    service = _service(config)
+    service.database.claim()
+    stop = threading.Event()
+    background = _background(service, stop)
+    threads = service.alerts.start(stop)
+    _answer(service, stop, background)
+    _end(background, threads, stop)
+
+
+def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
+    """Read the sources and watch the models, without HTTP; several may share the work over PostgreSQL."""
+    _logging()
+    service = _service(config)
+    service.database.claim()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    background = _background(service, stop)
+    threads = service.alerts.start(stop)
+    while not stop.wait(0.5):
+        pass
+    _end(background, threads, stop)
+
+
+def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
+    """Answer on HTTP: API and pages, without reading any source."""
+    _logging()
+    _answer(_service(config), threading.Event(), None)
+
+
+def _service(config: Path) -> Service:
+    from mlhealth.app import build
+    from mlhealth.config import load
+
+    return build(load(config))
+
+
+def _background(service: Service, stop: threading.Event) -> Background:
+    from mlhealth.app import Background, worker
+
+    background = Background(worker(service), stop)
+    background.start()
+    return background
+
+
+def _answer(service: Service, stop: threading.Event, background: Background | None) -> None:
+    """Serve HTTP until a signal or `stop`."""
+    import uvicorn
+
+    from mlhealth.api.access import check_address
+    from mlhealth.api.app import create_app
+    from mlhealth.api.services import Services
+    from mlhealth.queries import Queries
+    from mlhealth.store.tokens import Tokens
+
+    listen = service.config.listen
+    tokens = Tokens(service.database)
+    check_address(listen.host, tokens, service.clock.now())
+    services = Services(
+        queries=Queries(service.database),
+        tokens=tokens,
+        registry=service.metrics.registry,
+        clock=service.clock,
+        host=listen.host,
+        unready=background.unready if background else list,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(services), listen.host, listen.port, log_config=None, server_header=False)
+    )
+    watch = threading.Thread(target=_stop_server, args=(server, stop), daemon=True)
+    watch.start()
+    server.run()
+    stop.set()
+
+
+def _stop_server(server: object, stop: threading.Event) -> None:
+    stop.wait()
+    server.should_exit = True  # type: ignore[attr-defined]
+
+
+def _end(background: Background, threads: list[threading.Thread], stop: threading.Event) -> None:
+    stop.set()
+    drained = background.join(DRAIN_SECONDS)
+    for thread in threads:
+        thread.join(5.0)
+    if background.failed is not None or not drained:
+        sys.exit(1)
+
+
+def _logging() -> None:
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)

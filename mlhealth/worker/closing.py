@@ -1,0 +1,221 @@
+"""Closing windows: progress and partial profiles of all workers → reports, alerts and states, a window at a time.
+
+Everything is read from the store, so whoever looks first closes a window, and a second worker's attempt changes
+nothing: the write succeeds only if closing still stands where it stood when the window was read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from mlhealth.alerts.context import Circumstances
+from mlhealth.alerts.engine import EngineState, Step, refold, step
+from mlhealth.alerts.rules import RuleSet
+from mlhealth.clock import SECOND
+from mlhealth.events.messages import Partition
+from mlhealth.profile import WindowProfile
+from mlhealth.records import WindowKey, WindowReport
+from mlhealth.store import closing as store
+from mlhealth.store.alert_tables import record
+from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
+from mlhealth.store.database import Database
+from mlhealth.windows import Due, Plan, Progress, plan, watermark
+from mlhealth.worker.models import Models, Runtime
+
+logger = logging.getLogger(__name__)
+
+Ends = Callable[[Collection[Partition]], Mapping[Partition, int]]
+"""Asks the sources for the end of each partition, now."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What a round of closing did for one model version."""
+
+    name: ModelVersion
+    reports: tuple[WindowReport, ...]
+    watermark: int | None
+    final_end: int | None
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Idleness:
+    """When a partition counts as idle: `ends` asks for confirmed ends, `after` is in microseconds."""
+
+    ends: Ends
+    after: int = 30 * SECOND
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """What the rules made of a window's reports: steps to record, and states by the start of the window after."""
+
+    steps: Sequence[Step]
+    states: Mapping[int, object]
+
+
+class Closer:
+    """Closes what is due, of every model version that the store knows."""
+
+    def __init__(
+        self, database: Database, models: Models, rules: Callable[[], RuleSet], idleness: Idleness
+    ) -> None:
+        self._database = database
+        self._models = models
+        self._rules = rules
+        self._idleness = idleness
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def close(self, now: int) -> list[Closed]:
+        """Close every window that is due; raises SourceUnavailable or StoreUnavailable, and may be called again."""
+        snapshot = store.snapshot(self._database)
+        ends = self._idleness.ends(snapshot.offsets)
+        done: list[Closed] = []
+        for name, standing in sorted(snapshot.models.items()):
+            runtime = self._models.newest(*name)
+            if runtime is None or standing.state == "retired":
+                continue
+            mark = watermark(_progress(standing, snapshot, ends), now, self._idleness.after)
+            todo = plan(runtime.spec, standing.windows, mark, standing.closed_end, now)
+            done.append(self._close_model(name, standing, todo, mark, now))
+        return done
+
+    def _close_model(
+        self, name: ModelVersion, standing: Standing, todo: Plan, mark: int | None, now: int
+    ) -> Closed:
+        at = standing.closed_end
+        reports: list[WindowReport] = []
+        for due in todo.due:
+            after = at if due.is_revision else max(due.end, at or due.end)
+            found = self._close_window(name, due, (at, after), now)
+            if found is None:
+                return Closed(name, tuple(reports), mark, None, todo.skipped)
+            reports += found
+            at = after
+        self._settle(name, standing, todo, at)
+        return Closed(name, tuple(reports), mark, todo.final_end, todo.skipped)
+
+    def _settle(self, name: ModelVersion, standing: Standing, todo: Plan, at: int | None) -> None:
+        """Note how far closing has come, and put away windows that take no more rows."""
+        with self._database.begin() as connection:
+            if todo.closed_end != at and not store.claim(connection, name, at, todo.closed_end):
+                return
+            if todo.final_end is not None and todo.final_end != standing.final_end:
+                windows = [w for w in standing.windows if w.start in set(todo.retire)]
+                store.retire(connection, name, windows, todo.final_end)
+
+    def _close_window(
+        self, name: ModelVersion, due: Due, closed_end: tuple[int | None, int | None], now: int
+    ) -> list[WindowReport] | None:
+        """Close or revise one window; None where another worker was quicker."""
+        is_first = not due.is_revision and (closed_end[0] is None or due.start >= closed_end[0])
+        with self._database.read() as connection:
+            parts = store.parts(connection, name, due.start)
+            revision = store.next_revision(connection, name, due.start)
+            outcomes = self._outcomes(name, due, parts, revision)
+            reports = [outcome.report for outcome in outcomes]
+            folded = (
+                self._fold(connection, name, reports, now)
+                if is_first
+                else self._refold(connection, name, reports)
+            )
+        rows = sum(part.rows for part in parts if part.segment == "")
+        with self._database.begin() as connection:
+            written = Closing(
+                name, due.start, due.end, rows, due.is_final, closed_end, outcomes, folded.states, now
+            )
+            if not store.write(connection, written):
+                return None
+            for done in folded.steps:
+                record(connection, done, now)
+            self.before_commit()
+        return reports
+
+    def _outcomes(
+        self, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
+    ) -> list[Outcome]:
+        names = list(dict.fromkeys(part.baseline for part in parts))
+        runtimes = [self._models.ready(name) for name in names]
+        if not runtimes:
+            at_start = self._models.at(*name, due.start)
+            runtimes = [] if at_start is None else [at_start]
+        return [
+            outcome
+            for runtime in runtimes
+            for outcome in _judge(
+                runtime, name, due, [p for p in parts if p.baseline == runtime.baseline.hash], revision
+            )
+        ]
+
+    def _fold(
+        self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport], now: int
+    ) -> _Folded:
+        if not reports:
+            return _Folded((), {})
+        state = EngineState.from_data(store.state_before(connection, name, reports[0].key.start))
+        steps = []
+        for report in reports:
+            circumstances = Circumstances(lag_seconds=(now - report.key.end) / SECOND)
+            steps.append(step(self._rules(), report, state, circumstances))
+            state = steps[-1].state
+        return _Folded(steps, {reports[0].key.end: state.to_data()})
+
+    def _refold(self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport]) -> _Folded:
+        """Fold a revised window and all that follow again; only differences are told."""
+        if not reports:
+            return _Folded((), {})
+        start = reports[0].key.start
+        before = EngineState.from_data(store.state_before(connection, name, start))
+        told = EngineState.from_data(store.state_before(connection, name, 2**62))
+        following = [*reports, *store.latest_reports(connection, name, start)]
+        states: dict[int, object] = {}
+        state = before
+        for report in following:
+            state = step(self._rules(), report, state).state
+            states[report.key.end] = state.to_data()
+        done = refold(self._rules(), following, before, told)
+        states[following[-1].key.end] = done.state.to_data()
+        return _Folded([done], states)
+
+
+def _judge(
+    runtime: Runtime, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
+) -> list[Outcome]:
+    """Return the reports of a window, the overall one first, then one per segment."""
+    merged: dict[str, WindowProfile] = {"": WindowProfile.empty(runtime.layout)}
+    for part in parts:
+        profile = WindowProfile.from_bytes(part.profile, runtime.layout)
+        merged[part.segment] = merged[part.segment].merge(profile) if part.segment in merged else profile
+    for column in runtime.segments:
+        for segment in column.segments:
+            merged.setdefault(segment, WindowProfile.empty(runtime.layout))
+    overall = merged[""]
+    outcomes = []
+    for segment, profile in merged.items():
+        key = WindowKey(*name, segment, due.start, due.end)
+        sample = runtime.segment_sample(overall.sample, segment) if segment else None
+        report = runtime.evaluator.evaluate(profile, key, revision=revision, sample=sample)
+        outcomes.append(Outcome(report, profile if segment else replace(profile, sample=overall.sample)))
+    return outcomes
+
+
+def _progress(standing: Standing, snapshot: Snapshot, ends: Mapping[Partition, int]) -> list[Progress]:
+    """Return how far a model version has come in every partition of the topics that carry it."""
+    topics = {seen.partition.topic for seen in standing.seen}
+    known = {seen.partition: seen for seen in standing.seen}
+    everywhere = {*snapshot.offsets, *ends}
+    out = []
+    for partition in sorted(p for p in everywhere if p.topic in topics):
+        offset, progressed = snapshot.offsets.get(partition, (-1, 0))
+        is_read = partition in ends and offset >= ends[partition]
+        seen = known.get(partition)
+        if seen is None:
+            out.append(Progress(None, progressed, is_read))
+        else:
+            out.append(Progress(seen.event_time, seen.seen, is_read))
+    return out

@@ -1,0 +1,191 @@
+"""The loop: poll, decode, profile, checkpoint, close; one thread, bounded memory, exactly-once by the checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from mlhealth.clock import SECOND, Clock
+from mlhealth.errors import RecoverableError, SourceUnavailable, StoreUnavailable
+from mlhealth.events.messages import Partition
+from mlhealth.metrics import Metrics
+from mlhealth.sources.base import Gap, Owner, Source
+from mlhealth.store import checkpoints
+from mlhealth.store.database import Database
+from mlhealth.worker.closing import Closed, Closer
+from mlhealth.worker.intake import Intake
+from mlhealth.worker.models import Models
+from mlhealth.worker.telling import tell_closed, tell_counts
+
+logger = logging.getLogger(__name__)
+
+Fault = Callable[[str], None]
+"""Called with the name of each point at which a test may end the process."""
+POINTS = ("before checkpoint", "inside checkpoint", "after checkpoint", "inside closing")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the loop does what, in microseconds, and how much it holds undecoded."""
+
+    checkpoint: int = 5 * SECOND
+    buffer_bytes: int = 64 * 1024 * 1024
+    decode_bytes: int = 8 * 1024 * 1024
+    poll_seconds: float = 0.2
+    retry_seconds: float = 1.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker is made of."""
+
+    database: Database
+    source: Source
+    models: Models
+    intake: Intake
+    closer: Closer
+    clock: Clock
+    metrics: Metrics
+
+
+class Worker(Owner):
+    """Reads one source to its end and on, until told to stop."""
+
+    def __init__(
+        self, parts: Parts, name: str, pace: Pace | None = None, fault: Fault = lambda _: None
+    ) -> None:
+        self._parts = parts
+        self._name = name
+        self._pace = pace or Pace()
+        self._fault = fault
+        self._next_checkpoint = 0
+        parts.closer.before_commit = lambda: fault("inside closing")
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, then put everything away; a source or store that is down is waited for."""
+        self._start(stop)
+        while not stop.is_set():
+            try:
+                self.turn()
+            except RecoverableError as error:
+                self._wait_out(error, stop)
+        self._finish()
+
+    def turn(self) -> None:
+        """Do one round: poll, and whatever is due by the clock."""
+        parts = self._parts
+        poll = parts.source.poll(self._pace.poll_seconds)
+        now = parts.clock.now()
+        parts.intake.add(poll, now)
+        if parts.intake.buffered >= self._pace.decode_bytes:
+            parts.intake.flush(now)
+        if now >= self._next_checkpoint:
+            self.checkpoint()
+            self.close_windows()
+            self._next_checkpoint = now + self._pace.checkpoint
+
+    def checkpoint(self) -> None:
+        """Put away everything that was read, all or nothing; then tell the broker."""
+        parts = self._parts
+        now = parts.clock.now()
+        parts.models.refresh()
+        for partition, position in parts.source.positions().items():
+            parts.intake.place(partition, position)
+        parts.intake.flush(now)
+        wanted = parts.intake.checkpoint(self._name, now)
+        if wanted is None:
+            return
+        with parts.metrics.checkpoint_seconds.time():
+            self._fault("before checkpoint")
+            saved = checkpoints.save(
+                parts.database,
+                wanted,
+                late=parts.intake.late,
+                before_commit=lambda: self._fault("inside checkpoint"),
+            )
+        if saved.lost:
+            logger.warning(
+                "partitions %s belong to another worker; their state is dropped", _names(saved.lost)
+            )
+            self._reload(saved.lost)
+            return
+        self._fault("after checkpoint")
+        tell_counts(parts.metrics, [*wanted.counts, *parts.intake.late(saved.refused)])
+        parts.intake.saved(wanted, saved.refused)
+        parts.source.commit({advance.partition: advance.next for advance in wanted.advances})
+
+    def close_windows(self) -> list[Closed]:
+        """Close what is due, and forget what takes no more rows."""
+        parts = self._parts
+        with parts.metrics.window_close_seconds.time():
+            done = parts.closer.close(parts.clock.now())
+        for closed in done:
+            if closed.final_end is not None:
+                parts.intake.retire(*closed.name, closed.final_end)
+            tell_closed(parts.metrics, closed, parts.clock.now())
+        parts.metrics.open_partials.set(parts.intake.open_partials)
+        return done
+
+    def assigned(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        self._parts.models.refresh()
+        found = checkpoints.restore(self._parts.database, partitions)
+        offsets = self._parts.intake.restore(partitions, found)
+        logger.info("took partitions %s", _names(partitions))
+        return offsets
+
+    def revoked(self, partitions: Collection[Partition]) -> None:
+        try:
+            self.checkpoint()
+        except StoreUnavailable as error:
+            logger.warning("partitions %s go without a checkpoint: %s", _names(partitions), error)
+        self.lost(partitions)
+
+    def lost(self, partitions: Collection[Partition]) -> None:
+        self._parts.intake.flush(self._parts.clock.now())
+        self._parts.intake.forget(partitions)
+        logger.info("gave up partitions %s", _names(partitions))
+
+    def gap(self, gap: Gap) -> None:
+        logger.error(
+            "%s: offsets %d to %d are gone; their events were never read",
+            gap.partition,
+            gap.first,
+            gap.next - 1,
+        )
+        self._parts.intake.place(gap.partition, gap.next)
+        self._parts.metrics.gap_records.labels(gap.partition.topic, str(gap.partition.number)).inc(
+            gap.next - gap.first
+        )
+
+    def _reload(self, partitions: Collection[Partition]) -> None:
+        self._parts.intake.forget(partitions)
+        self._parts.source.reload(partitions)
+
+    def _start(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self._parts.source.start(self)
+            except SourceUnavailable as error:
+                self._wait_out(error, stop)
+            else:
+                return
+
+    def _wait_out(self, error: RecoverableError, stop: threading.Event) -> None:
+        """Wait a little for what is down; meanwhile partitions stay ours and nothing more is read."""
+        logger.warning("%s; trying again", error)
+        self._parts.metrics.failures.labels(type(error).__name__).inc()
+        stop.wait(self._pace.retry_seconds)
+
+    def _finish(self) -> None:
+        try:
+            self.checkpoint()
+            self.close_windows()
+        except RecoverableError as error:
+            logger.warning("stopped without a last checkpoint: %s", error)
+        self._parts.source.close()
+
+
+def _names(partitions: Collection[Partition]) -> str:
+    return ", ".join(map(str, sorted(partitions)))

@@ -1,0 +1,149 @@
+"""Which baseline speaks for which window of which model version, and everything made ready from it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlhealth.baseline import Baseline
+from mlhealth.config import Config, ModelConfig
+from mlhealth.monitor import EvaluationSettings, Evaluator
+from mlhealth.profile import ProfileLayout
+from mlhealth.scorer import open_scorer
+from mlhealth.store import baselines
+from mlhealth.store.database import Database
+from mlhealth.windows import WindowSpec
+
+OTHER = "(other)"
+"""The segment of values that are missing or not among a column's most frequent ones."""
+_KEPT = 256
+"""How many baselines are kept ready."""
+
+
+@dataclass(frozen=True)
+class SegmentColumn:
+    """A column by which traffic is told apart, and its values that get profiles of their own."""
+
+    name: str
+    values: tuple[str, ...]
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """Names of the segments, the one of all other values last."""
+        return tuple(f"{self.name}={value}" for value in (*self.values, OTHER))
+
+    def codes(self, table: pa.Table) -> NDArray[np.int64]:
+        """Return for each row the position of its segment in `segments`, shape (rows,)."""
+        found = pc.index_in(table.column(self.name), value_set=pa.array(self.values, type=pa.string()))
+        return np.asarray(
+            pc.fill_null(found, len(self.values)).to_numpy(zero_copy_only=False), dtype=np.int64
+        )
+
+
+class Runtime:
+    """One baseline at work: how its model's windows are cut, told apart and judged."""
+
+    def __init__(self, baseline: Baseline, config: ModelConfig) -> None:
+        self.baseline = baseline
+        self.config = config
+        self.spec = window_spec(config)
+        self.segments = tuple(
+            _segment_column(baseline, name, config.segment_values) for name in self._segment_names()
+        )
+
+    @property
+    def layout(self) -> ProfileLayout:
+        """Where counts lie in this baseline's profiles."""
+        return self.baseline.layout
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The judge of this baseline's windows, made when first needed."""
+        spec = self.config.scorer
+        scorer = None if spec is None else open_scorer(spec, self.baseline.schema)
+        return Evaluator(self.baseline, EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer))
+
+    def segment_sample(self, sample: pa.Table | None, segment: str) -> pa.Table | None:
+        """Return the rows of an overall sample that belong to a segment."""
+        column = next((c for c in self.segments if segment in c.segments), None)
+        if sample is None or column is None:
+            return sample
+        return sample.filter(pa.array(column.codes(sample) == column.segments.index(segment)))
+
+    def _segment_names(self) -> tuple[str, ...]:
+        texts = {*self.baseline.schema.segments, *self.baseline.schema.categorical}
+        return tuple(name for name in self.config.segments if name in texts)
+
+
+def window_spec(config: ModelConfig) -> WindowSpec:
+    """Return how a model's windows are cut."""
+    return WindowSpec(config.window, config.lateness, config.revise, config.allowance, config.empty_windows)
+
+
+def _segment_column(baseline: Baseline, name: str, most: int) -> SegmentColumn:
+    """Return the column with its most frequent values in the reference rows, the same on every worker."""
+    counts = pc.value_counts(baseline.rows.column(name)).to_pylist()
+    known = sorted((-c["counts"], c["values"]) for c in counts if c["values"] is not None)
+    return SegmentColumn(name, tuple(value for _, value in known[:most]))
+
+
+class Models:
+    """The activations of the store and the baselines they name, read when first needed and kept."""
+
+    def __init__(self, database: Database, config: Config) -> None:
+        self._database = database
+        self._config = config
+        self._latest = -1
+        self._active: Mapping[tuple[str, str], tuple[baselines.Activation, ...]] = {}
+        self._ready: OrderedDict[str, Runtime] = OrderedDict()
+
+    def refresh(self) -> bool:
+        """Look for new activations; True where there are any."""
+        with self._database.read() as connection:
+            latest = baselines.latest_activation(connection)
+            if latest == self._latest:
+                return False
+            rows = baselines.activations(connection)
+        active: dict[tuple[str, str], tuple[baselines.Activation, ...]] = {}
+        for row in rows:
+            active[row.model, row.version] = (*active.get((row.model, row.version), ()), row)
+        self._active, self._latest = active, latest
+        return True
+
+    def knows(self, model: str, version: str) -> bool:
+        """Whether a baseline speaks for any window of the model version."""
+        return (model, version) in self._active
+
+    def versions(self) -> list[tuple[str, str]]:
+        """Return every model version for which a baseline speaks."""
+        return sorted(self._active)
+
+    def at(self, model: str, version: str, start: int) -> Runtime | None:
+        """Return what judges the window that starts at `start`, or None where no baseline speaks for it yet."""
+        rows = [a for a in self._active.get((model, version), ()) if a.start <= start]
+        return self.ready(max(rows, key=lambda a: (a.start, a.id)).baseline) if rows else None
+
+    def newest(self, model: str, version: str) -> Runtime | None:
+        """Return what judges the newest windows of a model version."""
+        rows = self._active.get((model, version), ())
+        return self.ready(max(rows, key=lambda a: (a.start, a.id)).baseline) if rows else None
+
+    def ready(self, name: str) -> Runtime:
+        """Return the runtime of a baseline by its hash; raises NotFoundError, BaselineError."""
+        found = self._ready.get(name)
+        if found is None:
+            with self._database.read() as connection:
+                baseline = baselines.load(connection, name)
+            found = Runtime(baseline, self._config.model(baseline.schema.model))
+            self._ready[name] = found
+        self._ready.move_to_end(name)
+        while len(self._ready) > _KEPT:
+            self._ready.popitem(last=False)
+        return found

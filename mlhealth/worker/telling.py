@@ -1,0 +1,71 @@
+"""What the worker did, as metrics: counts once they are checkpointed, gauges of each model version's latest window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mlhealth.clock import SECOND
+from mlhealth.metrics import Metrics
+from mlhealth.records import WindowReport
+from mlhealth.store.checkpoints import Count
+from mlhealth.worker.closing import Closed
+
+SHOWN_FEATURES = 20
+"""How many features of a model version have series of their own; the store has them all."""
+
+
+def tell_counts(metrics: Metrics, counts: Iterable[Count]) -> None:
+    """Add events of a written checkpoint."""
+    totals: dict[tuple[str, str, str], int] = {}
+    for count in counts:
+        place = (count.model, count.version, count.outcome)
+        totals[place] = totals.get(place, 0) + count.events
+    for (model, version, outcome), events in totals.items():
+        if events > 0:
+            metrics.records.labels(model, version, outcome).inc(events)
+        if outcome == "late" and events > 0:
+            metrics.late_records.labels(model, version).inc(events)
+
+
+def tell_closed(metrics: Metrics, closed: Closed, now: int) -> None:
+    """Show a model version's latest window and how far behind the wall clock it is."""
+    if closed.watermark is not None:
+        metrics.watermark_lag.labels(*closed.name).set((now - closed.watermark) / SECOND)
+    if closed.skipped:
+        metrics.skipped_windows.labels(*closed.name).inc(closed.skipped)
+    for report in closed.reports:
+        _tell_report(metrics, report)
+
+
+def _tell_report(metrics: Metrics, report: WindowReport) -> None:
+    key = report.key
+    names = (key.model, key.version, key.segment)
+    metrics.window_rows.labels(*names).set(report.rows)
+    metrics.window_end.labels(*names).set(key.end / SECOND)
+    metrics.drifted_features.labels(*names).set(sum(d.drifted for d in report.drift.values()))
+    metrics.health_score.labels(*names).set(
+        float("nan") if report.health.score is None else report.health.score
+    )
+    for name, estimate in report.estimates.items():
+        shown = {
+            metrics.estimate: estimate.value,
+            metrics.estimate_lower: estimate.lower,
+            metrics.estimate_upper: estimate.upper,
+            metrics.reference: estimate.reference,
+        }
+        for gauge, value in shown.items():
+            gauge.labels(*names, name).set(float("nan") if value is None else value)
+    for name, value in report.realized.items():
+        metrics.realized.labels(*names, name).set(value)
+    if not key.segment:
+        _tell_drift(metrics, report)
+
+
+def _tell_drift(metrics: Metrics, report: WindowReport) -> None:
+    judged = [d for d in report.drift.values() if d.statistic is not None and d.feature is not None]
+    judged.sort(key=lambda d: (d.statistic or 0.0) / (d.threshold or 1.0), reverse=True)
+    for result in judged[:SHOWN_FEATURES]:
+        names = (report.key.model, report.key.version, result.feature, result.detector)
+        metrics.drift_statistic.labels(*names).set(result.statistic or 0.0)
+        if result.threshold is not None:
+            metrics.drift_threshold.labels(*names).set(result.threshold)
