@@ -240,10 +240,8 @@ def _doubts(name: str, column: pa.ChunkedArray) -> list[str]:
         return []
     numbers = pc.sum(pc.match_substring_regex(values.cast(pa.string()), _NUMBER)).as_py() or 0
     if numbers > len(values) / 2:
-        return [
-            f"column {name!r} holds text, but {numbers:,} of its {len(values):,} values are numbers: "
-            f"write '{name}: numeric' under features to leave out the rows where it is none"
-        ]
+        said = f"column {name!r} holds text, but {numbers:,} of its {len(values):,} values are numbers"
+        return [f"{said}: write '{name}: numeric' under features to leave out the rows where it is none"]
     if len(values) > (len(column) - column.null_count) / 2:
         return [
             f"column {name!r} has a text of its own in most rows: write '{name}: ignore' if it is an identifier"
