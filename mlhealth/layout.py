@@ -12,6 +12,8 @@ from mlhealth.events.batch import PREDICTION, EventBatch
 from mlhealth.profile import PREDICTED, SAMPLE_ROWS, ProfileLayout
 
 NUMERIC_BINS = 100
+EVEN_BINS = 20
+"""Of these, so many are of equal width, so that no gap of the reference hides where a window's values went."""
 TOP_CATEGORIES = 200
 RARE_CATEGORIES = 10_000
 """Known rare texts kept beside the top ones, so that a rare value is not taken for a new one."""
@@ -36,7 +38,7 @@ def numeric_bins(values: NDArray[np.float64], bins: int = NUMERIC_BINS) -> Numer
     """Return at most `bins` bins from the least to the greatest finite value, shape (n,).
 
     Up to `bins` distinct values get a bin each, with edges midway; more get quantile bins, where a value that fills
-    whole quantiles has a bin of its own. Without any finite value the only bin is [0, 0].
+    whole quantiles has a bin of its own, cut further at even distances. Without a finite value there is [0, 0] only.
     """
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
@@ -53,15 +55,16 @@ def numeric_bins(values: NDArray[np.float64], bins: int = NUMERIC_BINS) -> Numer
 
 
 def _quantile_edges(finite: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
-    quantiles = np.quantile(finite, np.linspace(0.0, 1.0, bins + 1))
+    quantiles = np.quantile(finite, np.linspace(0.0, 1.0, max(bins - EVEN_BINS, 1) + 1))
     edges, repeats = np.unique(quantiles, return_counts=True)
     heavy = edges[repeats > 1]
     after = np.nextafter(heavy, np.inf)
-    return np.concatenate([edges, after[after <= edges[-1]]])
+    even = np.linspace(edges[0], edges[-1], EVEN_BINS + 1)
+    return np.concatenate([edges, after[after <= edges[-1]], even])
 
 
 def category_bins(values: pa.ChunkedArray) -> CategoryBins:
-    """Return the most frequent texts as categories, the next most frequent as rare; ties in order of the text."""
+    """Return the most frequent texts as categories, the next as rare; ties in order of the text."""
     counts = pc.value_counts(pc.drop_null(values.combine_chunks()))
     pairs = zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True)
     texts = [text for text, _ in sorted(pairs, key=lambda pair: (-pair[1], pair[0]))]

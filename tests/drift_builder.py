@@ -71,9 +71,15 @@ def shifted(rows: int, rng: np.random.Generator) -> dict[str, Column]:
         "skewed": np.where(lost < 0.4, np.nan, 1e6),
         "few": np.where(lost < 0.4, np.nan, 9.0),
         "sparse": np.where(lost < 0.9, np.nan, 8.0),
-        "letter": np.where(lost < 0.4, None, np.where(lost < 0.9, "new", "h")),
-        "flag": np.where(lost < 0.4, None, np.where(lost < 0.7, "new", "1")),
+        "letter": _mostly(lost, 0.9),
+        "flag": _mostly(lost, 0.7),
     }
+
+
+def _mostly(lost: NDArray[np.float64], known: float) -> Column:
+    texts = np.where(lost < known, "new", "1").astype(object)
+    texts[lost < 0.4] = None
+    return texts
 
 
 @dataclass(frozen=True)

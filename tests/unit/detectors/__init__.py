@@ -1,0 +1,3 @@
+"""Tests of the detectors."""
+
+from __future__ import annotations
