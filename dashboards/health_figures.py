@@ -23,9 +23,9 @@ from mlhealth.records import (
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _METRIC_PARTS = frozenset({"value", "lower", "upper", "reference", "realized", "loss"})
 PART_NAMES = {
-    "probability_of_drop": "P(drop beyond tolerance)",
-    "drifted_features": "share of features drifted",
-    "faulty_features": "share of features faulty",
+    "probability_of_drop": "P(drop)",
+    "drifted_features": "features drifted",
+    "faulty_features": "features faulty",
 }
 
 
@@ -108,10 +108,14 @@ def timeline_figure(
     retrainings: Sequence[RetrainingRequest],
     *,
     until: int,
+    since: int | None = None,
     theme: Theme = LIGHT,
     height: int | None = None,
 ) -> go.Figure:
-    """Return one bar per alert episode, from firing to resolving (or `until`), and a mark per retraining request."""
+    """Return one bar per alert episode, from firing to resolving (or `until`), and a mark per retraining request.
+
+    The axis begins at `since`, else at the first mark.
+    """
     fired = [alert for alert in alerts if alert.fired_at is not None]
     rows = sorted({alert.rule for alert in fired}) + (["retraining"] if retrainings else [])
     figure = empty_figure(theme, height=height or 74 + 30 * max(len(rows), 2))
@@ -127,6 +131,8 @@ def timeline_figure(
     )
     figure.update_yaxes(showgrid=False, type="category")
     figure.update_layout(showlegend=False, margin={"t": 8})
+    if since is not None:
+        figure.update_xaxes(range=[axis.at(since), axis.at(until + (until - since) // 50)])
     return figure
 
 

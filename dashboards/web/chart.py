@@ -1,0 +1,26 @@
+"""A figure on a page: its title, what it says in words for those who can't see it, and its JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from mlhealth.dashboards.web.render import safe_json
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure; `json` is drawn by static/charts.js, which repaints it for dark screens."""
+
+    title: str
+    alt: str
+    json: Markup
+    height: int
+    note: str = ""
+
+    @classmethod
+    def of(cls, figure: go.Figure, title: str, alt: str, note: str = "") -> Chart:
+        """Return a chart of a figure drawn in the light theme."""
+        return cls(title, alt, safe_json(figure.to_json()), int(figure.layout.height), note)

@@ -1,0 +1,138 @@
+"""A model version's page: how it does, since when, what changed, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
+from mlhealth.dashboards import figures
+from mlhealth.dashboards.web.chart import Chart
+from mlhealth.dashboards.web.periods import known, period
+from mlhealth.dashboards.wording import capital, estimate_text, headline, metric_name
+from mlhealth.queries import Period, Queries, VersionSummary
+from mlhealth.records import Alert, AlertState, Cause, WindowReport
+
+LISTED = 24
+"""Windows in the table; the charts show all of the period."""
+OWNERS = {
+    Cause.HARDER_TRAFFIC: "The questions got harder; the model answers as it should. Tell who owns the product.",
+    Cause.BROKEN_INPUT: "Data arrives broken. Ask who owns it upstream; retraining does not help.",
+    Cause.MODEL_WRONG: "The model has become wrong. Retrain it or roll it back.",
+    Cause.CANNOT_TELL: "Without labels this cannot be told. Label a sample of this window to find out.",
+}
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page's address asks for: which period, which metric."""
+
+    range: str = ""
+    metric: str = ""
+
+
+@dataclass(frozen=True)
+class ModelPage:
+    """What the page shows."""
+
+    summary: VersionSummary
+    latest: WindowReport | None
+    range: str
+    metric: str
+    metrics: tuple[str, ...]
+    charts: tuple[Chart, ...]
+    windows: tuple[WindowReport, ...]
+    shown: int
+    alerts: tuple[AlertLine, ...]
+    retrainings: tuple[RetrainingLine, ...]
+    siblings: tuple[VersionSummary, ...]
+    advice: str
+
+
+def model_page(queries: Queries, model: str, version: str, view: View) -> ModelPage:
+    """Return the page of a model version; raises NotFoundError where it is not known."""
+    summary = queries.version(model, version)
+    chosen = known(view.range)
+    newest = summary.latest.end if summary.latest else None
+    reports = queries.reports(model, version, period(chosen, newest))
+    latest = reports[-1] if reports else None
+    metrics = shown_metrics(latest)
+    metric = view.metric if view.metric in metrics else (latest.health.metric if latest else "")
+    of = Of(model, version)
+    retrainings = queries.alerts.retrainings(of, limit=20)
+    episodes = _within(queries.alerts.episodes(of), period(chosen, newest))
+    return ModelPage(
+        summary=summary,
+        latest=latest,
+        range=chosen,
+        metric=metric,
+        metrics=metrics,
+        charts=_charts(reports, metric, episodes, retrainings),
+        windows=tuple(reversed(reports[-LISTED:])),
+        shown=len(reports),
+        alerts=queries.alerts.current(
+            of, states=(AlertState.FIRING, AlertState.PENDING, AlertState.RESOLVED)
+        ),
+        retrainings=retrainings,
+        siblings=tuple(v for v in queries.versions(model) if v.version != version),
+        advice=advice(latest),
+    )
+
+
+def shown_metrics(report: WindowReport | None) -> tuple[str, ...]:
+    """Return the metrics a page offers, the primary first; cells of the confusion matrix have a chart of their own."""
+    if report is None:
+        return ()
+    names = [name for name in report.estimates if not name.startswith("confusion:")]
+    return tuple(sorted(names, key=lambda name: name != report.health.metric))
+
+
+def advice(report: WindowReport | None) -> str:
+    """Return whose turn it is, by the cause that the health score names."""
+    cause = report.health.cause if report else None
+    return OWNERS[cause] if cause else ""
+
+
+def _within(episodes: Sequence[Alert], chosen: Period) -> list[Alert]:
+    """Return the firings that touch a period."""
+    start = chosen.start or 0
+    return [alert for alert in episodes if alert.state is AlertState.FIRING or alert.since >= start]
+
+
+def _charts(
+    reports: Sequence[WindowReport],
+    metric: str,
+    episodes: Sequence[Alert],
+    retrainings: Sequence[RetrainingLine],
+) -> tuple[Chart, ...]:
+    """Return the page's charts, from how well to why to what was done."""
+    if not reports:
+        return ()
+    start, end = reports[0].key.start, reports[-1].key.end
+    requests = [line.request for line in retrainings if line.request.created >= start]
+    name, latest = metric_name(metric), reports[-1]
+    charts = [
+        Chart.of(
+            figures.estimate_figure(reports, metric),
+            f"Estimated {name}",
+            f"Estimated {name} by window; the latest is {estimate_text(latest.estimates.get(metric))}.",
+            "What the metric would be if labels came. Hollow points lie outside what the reference knows.",
+        ),
+        Chart.of(
+            figures.health_figure(reports),
+            "Health score and its parts",
+            f"Health score by window, from 0 to 100. {headline(latest)}",
+            f"100 × (1 − P({metric_name(latest.health.metric)} fell by more than its tolerance)).",
+        ),
+        Chart.of(
+            figures.drift_figure(reports),
+            "Drift by feature",
+            "Heat map of each feature's drift statistic divided by its threshold, by window.",
+            "Statistic ÷ threshold; above 1 the feature has moved more than windows of the reference do.",
+        ),
+    ]
+    if episodes or requests:
+        figure = figures.timeline_figure(episodes, requests, until=end, since=start)
+        alt = capital(f"{len(episodes)} alert firings and {len(requests)} retraining requests over time.")
+        charts.append(Chart.of(figure, "Alerts and retraining", alt))
+    return tuple(charts)

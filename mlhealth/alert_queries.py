@@ -1,0 +1,192 @@
+"""Questions about alerts, acknowledgements, silences and retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
+from mlhealth.store.alert_tables import (
+    acknowledgements,
+    alert_transitions,
+    alerts,
+    retraining_requests,
+    silences,
+)
+from mlhealth.store.database import Database
+
+
+@dataclass(frozen=True)
+class Of:
+    """Of which model and version; None for any."""
+
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """Who took a firing alert into their hands, and when (wall time)."""
+
+    by: str
+    note: str
+    at: int
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """An alert as it stands, and who has acknowledged its present firing."""
+
+    alert: Alert
+    acknowledged: Acknowledgement | None = None
+
+
+@dataclass(frozen=True)
+class RetrainingLine:
+    """A request with what became of it: the new version and whether the estimate recovered."""
+
+    request: RetrainingRequest
+    approved_by: str | None = None
+    submitted: int | None = None
+    finished: int | None = None
+    new_version: str | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Alerts whose labels match are not told between `starts` and `ends` (wall time)."""
+
+    id: str
+    matchers: Sequence[Mapping[str, Any]]
+    starts: int
+    ends: int
+    by: str
+    comment: str
+    created: int
+
+
+ANY = Of()
+
+
+class AlertQueries:
+    """Questions to one store."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def current(self, of: Of = ANY, *, states: Iterable[AlertState] = ()) -> tuple[AlertLine, ...]:
+        """Return alerts as they stand, firing ones first, then the latest change first."""
+        query = sa.select(alerts).where(*_of(alerts, of))
+        if chosen := [str(state) for state in states]:
+            query = query.where(alerts.c.state.in_(chosen))
+        taken = sa.select(acknowledgements)
+        with self.database.read() as connection:
+            found = connection.execute(query).mappings().all()
+            by = {(row["fingerprint"], row["fired_at"]): row for row in connection.execute(taken).mappings()}
+        lines = [
+            AlertLine(_alert(row), _acknowledged(by.get((row["fingerprint"], row["fired_at"]))))
+            for row in found
+        ]
+        return tuple(
+            sorted(lines, key=lambda line: (_ORDER[line.alert.state], -line.alert.since, line.alert.rule))
+        )
+
+    def count(self, state: AlertState) -> int:
+        """Return how many alerts are in `state`."""
+        query = sa.select(sa.func.count()).select_from(alerts).where(alerts.c.state == str(state))
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def episodes(self, of: Of = ANY, *, limit: int = 500) -> tuple[Alert, ...]:
+        """Return each time an alert fired: still firing, or resolved at `since`; the newest first."""
+        table = alert_transitions
+        states = [str(AlertState.FIRING), str(AlertState.RESOLVED), str(AlertState.INACTIVE)]
+        query = sa.select(table).where(*_of(table, of), table.c.state.in_(states))
+        with self.database.read() as connection:
+            newest = connection.execute(query.order_by(table.c.at.desc(), table.c.id.desc()).limit(2 * limit))
+            changes = newest.mappings().all()
+        return tuple(_episodes(changes[::-1]))[:limit]
+
+    def retrainings(self, of: Of = ANY, *, limit: int = 200) -> tuple[RetrainingLine, ...]:
+        """Return retraining requests, the newest first."""
+        table = retraining_requests
+        query = (
+            sa.select(table).where(*_of(table, of)).order_by(table.c.created.desc(), table.c.id).limit(limit)
+        )
+        with self.database.read() as connection:
+            return tuple(_retraining(row) for row in connection.execute(query).mappings())
+
+    def silences(self, now: int) -> tuple[Silence, ...]:
+        """Return silences that have not ended, the next to end first."""
+        query = sa.select(silences).where(silences.c.ends > now).order_by(silences.c.ends)
+        with self.database.read() as connection:
+            return tuple(Silence(**row) for row in connection.execute(query).mappings())
+
+
+def firing_by_version(connection: Connection) -> dict[tuple[str, str], int]:
+    """Return how many alerts fire for each (model, version)."""
+    names = (alerts.c.model, alerts.c.version)
+    firing = sa.select(*names, sa.func.count().label("alerts")).where(
+        alerts.c.state == str(AlertState.FIRING)
+    )
+    rows = connection.execute(firing.group_by(*names)).mappings()
+    return {(row["model"], row["version"]): row["alerts"] for row in rows}
+
+
+_ORDER = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2, AlertState.INACTIVE: 3}
+
+
+def _of(table: sa.Table, of: Of) -> list[sa.ColumnElement[bool]]:
+    named = {"model": of.model, "version": of.version}
+    return [table.c[name] == value for name, value in named.items() if value is not None]
+
+
+def _alert(row: RowMapping) -> Alert:
+    fields = {name: row[name] for name in Alert.__dataclass_fields__}
+    return Alert(**fields | {"state": AlertState(row["state"])})
+
+
+def _acknowledged(row: RowMapping | None) -> Acknowledgement | None:
+    return None if row is None else Acknowledgement(row["by"], row["note"], row["at"])
+
+
+def _episodes(changes: Iterable[RowMapping]) -> list[Alert]:
+    """Fold changes of state, oldest first, into firings, newest first."""
+    open_: dict[str, Alert] = {}
+    done: list[Alert] = []
+    for row in changes:
+        fingerprint, state = row["fingerprint"], AlertState(row["state"])
+        if state is AlertState.FIRING:
+            open_.setdefault(fingerprint, _fired(row))
+        elif fingerprint in open_:
+            began = open_.pop(fingerprint)
+            done.append(_ended(began, row["at"]))
+    return sorted([*done, *open_.values()], key=lambda alert: -(alert.fired_at or 0))
+
+
+def _fired(row: RowMapping) -> Alert:
+    names = ("rule", "model", "version", "segment", "severity", "annotations", "fingerprint")
+    return Alert(
+        **{name: row[name] for name in names},
+        state=AlertState.FIRING,
+        since=row["at"],
+        fired_at=row["at"],
+        labels={},
+    )
+
+
+def _ended(alert: Alert, at: int) -> Alert:
+    names = {name: getattr(alert, name) for name in Alert.__dataclass_fields__}
+    return Alert(**names | {"state": AlertState.RESOLVED, "since": at})
+
+
+def _retraining(row: RowMapping) -> RetrainingLine:
+    fields = {name: row[name] for name in RetrainingRequest.__dataclass_fields__}
+    request = RetrainingRequest(**fields | {"status": RetrainingStatus(row["status"])})
+    told = ("approved_by", "submitted", "finished", "new_version", "verdict")
+    return RetrainingLine(request, **{name: row[name] for name in told})

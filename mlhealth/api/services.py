@@ -1,0 +1,35 @@
+"""What the HTTP edge stands on, passed in once by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry
+
+from mlhealth.clock import Clock, SystemClock
+from mlhealth.queries import Queries
+from mlhealth.store.tokens import Tokens
+
+
+def _all_ready() -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Services:
+    """Parts that routes use. `host` is the address served; `unready` returns a sentence per part that is not ready."""
+
+    queries: Queries
+    tokens: Tokens
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    clock: Clock = field(default_factory=SystemClock)
+    host: str = "127.0.0.1"
+    unready: Callable[[], Sequence[str]] = _all_ready
+
+
+def services(request: Request) -> Services:
+    """Return the services of the application that a request came to (a FastAPI dependency)."""
+    return cast("Services", request.app.state.services)

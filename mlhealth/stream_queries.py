@@ -1,0 +1,71 @@
+"""Questions about the stream itself: how far it has come, and what could not be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from mlhealth.store.database import Database
+from mlhealth.store.tables import counters, partitions, rejections, watermarks
+
+
+@dataclass(frozen=True)
+class PartitionLine:
+    """How far a partition has been taken in, and when it last moved (wall time)."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    progressed: int
+
+
+@dataclass(frozen=True)
+class RejectionLine:
+    """Where an unusable event lies and why it was not used."""
+
+    topic: str
+    partition: int
+    offset: int
+    row: int
+    reason: str
+    model: str
+    created: int
+
+
+class StreamQueries:
+    """Questions to one store."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def counters(self) -> dict[str, int]:
+        """Return how many events had each outcome, over all topics."""
+        query = sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
+        with self.database.read() as connection:
+            return {
+                outcome: int(events)
+                for outcome, events in connection.execute(query.order_by(counters.c.outcome))
+            }
+
+    def partitions(self) -> tuple[PartitionLine, ...]:
+        """Return how far each partition has been taken in."""
+        columns = [partitions.c[name] for name in PartitionLine.__dataclass_fields__]
+        query = sa.select(*columns).order_by(partitions.c.topic, partitions.c.partition)
+        with self.database.read() as connection:
+            return tuple(PartitionLine(**row) for row in connection.execute(query).mappings())
+
+    def rejections(self, *, limit: int = 100) -> tuple[RejectionLine, ...]:
+        """Return the addresses of the newest unusable events."""
+        columns = [rejections.c[name] for name in RejectionLine.__dataclass_fields__]
+        query = (
+            sa.select(*columns).order_by(rejections.c.created.desc(), rejections.c.offset.desc()).limit(limit)
+        )
+        with self.database.read() as connection:
+            return tuple(RejectionLine(**row) for row in connection.execute(query).mappings())
+
+    def newest_event(self) -> int | None:
+        """Return the latest event time seen, of any model."""
+        with self.database.read() as connection:
+            found: int | None = connection.execute(sa.select(sa.func.max(watermarks.c.event_time))).scalar()
+        return found

@@ -1,0 +1,138 @@
+"""A store filled by hand with what a worker would have written, for tests of whatever reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from mlhealth import report_json
+from mlhealth.clock import HOUR, ManualClock
+from mlhealth.queries import Queries
+from mlhealth.records import WindowReport
+from mlhealth.store import alert_tables as alert
+from mlhealth.store import tables, token_tables
+from mlhealth.store.database import Database
+from mlhealth.store.tokens import Tokens
+from tests.report_builder import START, Story, reports
+
+NOW = START + 50 * HOUR
+
+
+class FilledStore:
+    """A SQLite store with every table, and verbs that write rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database.open(f"sqlite:///{folder / 'store.db'}")
+        assert token_tables.tokens.metadata is tables.metadata
+        tables.metadata.create_all(self.database.engine)
+        self.queries = Queries(self.database)
+        self.tokens = Tokens(self.database)
+        self.clock = ManualClock(NOW)
+
+    def add_version(self, model: str, version: str, state: str = "live") -> None:
+        """Make a model version known."""
+        self._insert(
+            tables.model_versions, [{"model": model, "version": version, "state": state, "created": NOW}]
+        )
+
+    def add_story(self, story: Story) -> None:
+        """Write the windows of a story."""
+        self.add_version(story.model, story.version)
+        self.add_reports(reports(story))
+
+    def add_reports(self, windows: Sequence[WindowReport]) -> None:
+        """Write reports as the worker does."""
+        self._insert(tables.reports, [_row(report) for report in windows])
+
+    def add_alerts(self, model: str, version: str) -> None:
+        """Write an alert that fired and resolved, and one that fires."""
+        common = {"model": model, "version": version, "segment": "", "severity": "page"}
+        fired, resolved, again = START + 29 * HOUR, START + 38 * HOUR, START + 45 * HOUR
+        summary = {"summary": f"{model} answers 74.5 % right, was 88.2 %"}
+        changes = [
+            common
+            | {"fingerprint": f"a-{model}", "rule": "PredictedAccuracyDrop", "state": "firing", "at": fired},
+            common
+            | {
+                "fingerprint": f"a-{model}",
+                "rule": "PredictedAccuracyDrop",
+                "state": "resolved",
+                "at": resolved,
+            },
+            common | {"fingerprint": f"b-{model}", "rule": "FeatureVanished", "state": "firing", "at": again},
+        ]
+        self._insert(
+            alert.alert_transitions, [c | {"annotations": summary, "recorded": NOW} for c in changes]
+        )
+        for change, fired_at in ((changes[1], fired), (changes[2], again)):
+            row = {k: v for k, v in change.items() if k != "at"} | {
+                "since": change["at"],
+                "fired_at": fired_at,
+            }
+            self._insert(alert.alerts, [row | {"labels": {}, "annotations": summary, "updated": NOW}])
+
+    def add_retraining(self, model: str, version: str) -> None:
+        """Write a retraining that succeeded and helped."""
+        row = {
+            "id": f"r-{model}",
+            "model": model,
+            "version": version,
+            "rule": "PredictedAccuracyDrop",
+            "reason": "estimated accuracy fell from 88.2 % to 74.5 % over 3 windows",
+            "service": "gpu",
+            "data_start": START,
+            "data_end": START + 28 * HOUR,
+            "evidence": {},
+            "status": "succeeded",
+            "created": START + 31 * HOUR,
+            "job": "job-17",
+            "new_version": "4",
+            "verdict": "recovered",
+            "recorded": NOW,
+            "next_at": NOW,
+        }
+        self._insert(alert.retraining_requests, [row])
+
+    def add_stream(self) -> None:
+        """Write counters, a partition and two unusable events."""
+        place = {"topic": "inference-log", "partition": 0}
+        named = {"model": "loan-default", "version": "3"}
+        outcomes = {"accepted": 96_412, "late": 12, "rejected": 2}
+        self._insert(
+            tables.counters, [place | named | {"outcome": o, "events": n} for o, n in outcomes.items()]
+        )
+        self._insert(
+            tables.partitions, [place | {"next_offset": 96_426, "progressed": NOW - HOUR, "owner": "w"}]
+        )
+        self._insert(tables.watermarks, [place | named | {"event_time": START + 48 * HOUR, "seen": NOW}])
+        bad = {"reason": "not JSON: unexpected character at byte 17", "created": NOW}
+        self._insert(tables.rejections, [place | {"offset": n, "row": 0} | bad for n in (117, 4031)])
+
+    def _insert(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
+        if rows:
+            with self.database.begin() as connection:
+                connection.execute(sa.insert(table), list(rows))
+
+
+def _row(report: WindowReport) -> dict[str, object]:
+    estimate = report.estimates.get(report.health.metric)
+    numbers = {name: getattr(estimate, name, None) for name in ("value", "lower", "upper", "reference")}
+    key = {name: getattr(report.key, name) for name in ("model", "version", "segment", "start", "end")}
+    return (
+        key
+        | numbers
+        | {
+            "revision": report.revision,
+            "baseline": report.baseline,
+            "latest": True,
+            "final": True,
+            "rows": report.rows,
+            "status": str(report.health.status),
+            "score": report.health.score,
+            "metric": report.health.metric,
+            "report": report_json.to_data(report),
+            "created": NOW,
+        }
+    )
