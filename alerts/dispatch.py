@@ -116,7 +116,7 @@ class Dispatcher:
         return len(claims)
 
     def _reminders(self, connection: Connection, idle: Sequence[str], now: int) -> list[Notice]:
-        wanted = {n: i for n in idle if (i := self._receivers[n].config.remind) is not None}
+        wanted = {n: i for n in idle if (i := self._receivers[n].config.reminder) is not None}
         return due(connection, wanted, now)
 
     def _taker(self, active: Sequence[silences.Silence], idle: Sequence[str], now: int) -> Taker:
@@ -148,17 +148,19 @@ class Dispatcher:
                 return
             if not outbox.hold(connection, group, batch, self._lease(now)):
                 return
+            known = outbox.references(connection, name, group)
         labels = group_labels(group[0].notice, receiver.config.group_by)
         notices = tuple(claimed.notice for claimed in group)
         try:
-            receiver.notifier.send(Notification(batch, name, notices, labels, self._options.base_url, now))
+            news = Notification(batch, name, notices, labels, self._options.base_url, known, now)
+            taken = receiver.notifier.send(news)
         except MlhealthError as error:
             self._failed(name, group, error)
         except Exception as error:  # noqa: BLE001 - a defect in one notifier must not stop the others
             self._failed(name, group, DeliveryError(f"{type(error).__name__}: {error}"))
         else:
             with self._database.begin() as connection:
-                outbox.delivered(connection, group, self._options.clock.now())
+                outbox.delivered(connection, group, self._options.clock.now(), taken.reference)
             self._options.count(name, "delivered", len(group))
 
     def _over_limit(self, connection: Connection, name: str, now: int) -> int | None:

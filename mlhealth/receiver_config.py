@@ -6,6 +6,7 @@ One model per kind; the field's name is the kind, and names the file in `alerts.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, HttpUrl, WithJsonSchema, model_validator
@@ -100,6 +101,17 @@ class RateLimit(Strict):
     per: Duration
 
 
+ALERTMANAGER_REPEAT = 5 * MINUTE
+
+
+@dataclass(frozen=True)
+class Reminder:
+    """How often a receiver is told again of an alert that still fires."""
+
+    every: int
+    even_if_acknowledged: bool = False
+
+
 class ReceiverConfig(Strict):
     """Where notifications go: exactly one kind, and how often.
 
@@ -129,6 +141,13 @@ class ReceiverConfig(Strict):
     def kind(self) -> str:
         """The kind of receiver, such as webhook."""
         return _one_of(self, RECEIVER_KINDS)
+
+    @property
+    def reminder(self) -> Reminder | None:
+        """How often it is told again; an Alertmanager always is, since what it does not hear again it resolves."""
+        if self.kind == "alertmanager":
+            return Reminder(ALERTMANAGER_REPEAT, even_if_acknowledged=True)
+        return None if self.remind is None else Reminder(self.remind)
 
 
 class TrainingWebhookConfig(HttpSettings):

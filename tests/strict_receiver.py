@@ -79,10 +79,16 @@ class StrictReceiver:
         with self._lock:
             self.seen.append(request)
             scripted = self.script.pop(0) if self.script else None
-            reply = scripted if scripted is not None else self.judge(request)
+            reply = scripted if scripted is not None else self._judged(request)
             if reply == "half" or (isinstance(reply, Reply) and reply.status < 300):
                 self.taken.append(request)
             return reply
+
+    def _judged(self, request: Request) -> Answer:
+        try:
+            return self.judge(request)
+        except Exception as error:  # noqa: BLE001 - whatever the judge stumbles over is a bad request
+            return Reply(400, json.dumps({"message": f"{type(error).__name__}: {error}"}).encode())
 
 
 @contextmanager

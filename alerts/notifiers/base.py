@@ -23,7 +23,8 @@ class Notification:
     """News of one group of alerts for one receiver.
 
     `id` is the same each time the same news is sent. `group` are the labels the notices share. `base_url` is where
-    people find the product's pages ("" where it was not configured). `now` is wall time, in microseconds.
+    people find the product's pages ("" where it was not configured). `references` are what the receiver called its
+    own messages about these alerts, by fingerprint. `now` is wall time, in microseconds.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Notification:
     notices: tuple[Notice, ...]
     group: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
+    references: Mapping[str, str] = field(default_factory=dict)
     now: int = 0
 
     @property
@@ -49,9 +51,9 @@ class Notification:
 
 @dataclass(frozen=True)
 class Delivered:
-    """The receiver took the notification; `detail` is what it answered, where worth keeping."""
+    """The receiver took the notification; `reference` is its own name for the message, where it can be updated."""
 
-    detail: str | None = None
+    reference: str | None = None
 
 
 class Notifier(ABC):

@@ -41,12 +41,12 @@ class WebhookNotifier(Notifier):
 
     def send(self, notification: Notification) -> Delivered:
         call = json_call(str(self._config.url), body_of(notification), self._config)
-        answer = deliver(signed(call, self._signer, notification.id, notification.now))
-        return Delivered(f"{answer.status}")
+        deliver(signed(call, self._signer, notification.id, notification.now))
+        return Delivered()
 
 
 def signer(secret: str) -> Webhook:
-    """Return the signer of a secret: `whsec_` and base64, or any other text taken as it is."""
+    """Return the signer of a secret: `whsec_` and base64; any other text is taken as the bytes of the key itself."""
     return Webhook(secret if secret.startswith("whsec_") else b64encode(secret.encode()).decode())
 
 

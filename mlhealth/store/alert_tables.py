@@ -98,8 +98,10 @@ notification_log = Table(
     Column("offered", Text, nullable=False),
     Column("told", Text),
     Column("told_at", BigInteger),
+    Column("reference", Text),
 )
-"""What each receiver was last offered (it may have got it, even if the answer was lost) and is known to have got."""
+"""What each receiver was last offered (it may have got it, even if the answer was lost), is known to have got, and
+what it calls its own message."""
 
 silences = Table(
     "silences",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from mlhealth.alerts.notice import Notice, NoticeKind, from_json
 from mlhealth.store.alert_tables import notification_log, outbox
@@ -78,15 +78,36 @@ def claim(connection: Connection, taker: Taker) -> list[Claim]:
     return ready
 
 
-def delivered(connection: Connection, claims: Sequence[Claim], now: int) -> None:
-    """Note that the receiver has confirmed these rows."""
+def delivered(
+    connection: Connection, claims: Sequence[Claim], now: int, reference: str | None = None
+) -> None:
+    """Note that the receiver has confirmed these rows, and what it calls its message."""
     _finish(connection, [c.id for c in claims], "delivered", now, None)
     rows = [
         {"receiver": c.notice.receiver, "fingerprint": c.notice.alert.fingerprint, "offered": str(c.notice.kind),
          "told": str(c.notice.kind), "told_at": now}
         for c in claims
     ]  # fmt: skip
+    if reference is not None:
+        rows = [row | {"reference": reference} for row in rows]
     upsert(connection, notification_log, rows)
+
+
+def references(connection: Connection, receiver: str, claims: Sequence[Claim]) -> dict[str, str]:
+    """Return what the receiver calls its messages about these alerts, by fingerprint."""
+    found = select(notification_log.c.fingerprint, notification_log.c.reference).where(
+        notification_log.c.receiver == receiver,
+        notification_log.c.fingerprint.in_([c.notice.alert.fingerprint for c in claims]),
+        notification_log.c.reference.is_not(None),
+    )
+    return {row.fingerprint: row.reference for row in connection.execute(found)}
+
+
+def prune(connection: Connection, before: int) -> int:
+    """Forget rows that were finished before then; return how many. The last of each alert stays."""
+    last = select(func.max(outbox.c.id)).group_by(outbox.c.receiver, outbox.c.fingerprint)
+    gone = delete(outbox).where(outbox.c.finished < before, outbox.c.id.not_in(last))
+    return connection.execute(gone).rowcount
 
 
 def retry_at(connection: Connection, claims: Sequence[Claim], at: int, note: str) -> None:

@@ -9,21 +9,22 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select
 
 from mlhealth.alerts.notice import Notice, NoticeKind, from_json
+from mlhealth.receiver_config import Reminder
 from mlhealth.records import AlertState
 from mlhealth.store.alert_tables import acknowledgements, alerts, notification_log, outbox
 
 
-def due(connection: Connection, intervals: Mapping[str, int], now: int) -> list[Notice]:
-    """Return the reminders that are due, for the outbox; `intervals` in microseconds, by receiver."""
+def due(connection: Connection, reminders: Mapping[str, Reminder], now: int) -> list[Notice]:
+    """Return the reminders that are due, for the outbox; `reminders` by receiver."""
     return [
         notice
-        for receiver, interval in intervals.items()
-        for row in _overdue(connection, receiver, now - interval)
+        for receiver, reminder in reminders.items()
+        for row in _overdue(connection, receiver, reminder, now)
         if (notice := _again(connection, row, now)) is not None
     ]
 
 
-def _overdue(connection: Connection, receiver: str, before: int) -> list[Row[Any]]:
+def _overdue(connection: Connection, receiver: str, reminder: Reminder, now: int) -> list[Row[Any]]:
     waiting = exists().where(
         outbox.c.receiver == receiver,
         outbox.c.fingerprint == notification_log.c.fingerprint,
@@ -38,11 +39,11 @@ def _overdue(connection: Connection, receiver: str, before: int) -> list[Row[Any
         .join(alerts, alerts.c.fingerprint == notification_log.c.fingerprint)
         .where(
             notification_log.c.receiver == receiver,
-            notification_log.c.told == NoticeKind.FIRING,
-            notification_log.c.told_at <= before,
+            notification_log.c.told.in_([NoticeKind.FIRING, NoticeKind.ACKNOWLEDGED]),
+            notification_log.c.told_at <= now - reminder.every,
             alerts.c.state == AlertState.FIRING,
             ~waiting,
-            ~acknowledged,
+            *([] if reminder.even_if_acknowledged else [~acknowledged]),
         )
     )
     return list(connection.execute(query))
