@@ -1,0 +1,1 @@
+"""The parts of `mpp`: competing explanations of what happened to a window."""

@@ -1,0 +1,154 @@
+"""The fitted heart of `mpp`: from a window to believed explanations and mixed answers, before any interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlhealth.errors import MlhealthError
+from mlhealth.estimators.base import FitInputs
+from mlhealth.estimators.cbpe import CBPE
+from mlhealth.estimators.dle import DLE
+from mlhealth.estimators.encode import Encoder, canonical_order, with_outputs
+from mlhealth.estimators.ensemble.answers import Answer, mix
+from mlhealth.estimators.ensemble.diagnosis import Treated
+from mlhealth.estimators.ensemble.evidence import Evidence, broken_columns, outside_support
+from mlhealth.estimators.ensemble.explanations import Bench, Candidate, candidates
+from mlhealth.estimators.ensemble.outputs import OutputSpace, merged
+from mlhealth.estimators.ensemble.replay import Memory, treat
+from mlhealth.estimators.ensemble.screening import Movement, screen
+from mlhealth.estimators.ensemble.surrogate import Surrogate
+from mlhealth.estimators.mpp_row import MPPRow
+from mlhealth.estimators.rows import Rows, Scorer
+
+Floats = NDArray[np.float64]
+MOST_ROWS = 4_000
+"""Window rows that are looked at; of a larger window, a subset that depends on the rows' contents only."""
+AGREEMENT = 0.97
+"""Share of logged answers that a scorer must reproduce to be believed."""
+CHECKED = 300
+OUTPUT_MOVED = 2.2
+"""Distance of the outputs, in units of sqrt(1/n + 1/N), from which a window is suspicious."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is thought of a window: its answers by metric, explanations by belief, and the movement of its columns."""
+
+    answers: dict[str, Answer | str]
+    believed: tuple[Candidate, ...]
+    movement: Movement
+    quiet: bool
+    asked: str = ""
+
+    @property
+    def misfit(self) -> float:
+        """How much of the window the believed explanations leave unexplained, 0 to 1."""
+        if self.quiet:
+            return 0.0
+        return 2.0 * float(sum(c.belief * max(c.separation - 0.5, 0.0) for c in self.believed))
+
+
+@dataclass(frozen=True)
+class Core:
+    """Reference memory, the methods for windows where nothing moved, and the stand-ins for the deployed model."""
+
+    bench: Bench
+    usual: tuple[CBPE, MPPRow] | tuple[DLE, MPPRow]
+    surrogate: Surrogate
+    metrics: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def fit(cls, inputs: FitInputs, surrogate: Surrogate | None = None) -> Core:
+        """Learn from checked labelled reference rows; `surrogate`: one already fitted."""
+        rows = in_order(inputs.reference)
+        inputs = replace(inputs, reference=rows)
+        space = OutputSpace.of(rows)
+        memory = Memory.of(rows)
+        first = CBPE.fit(inputs) if rows.schema.is_classification else DLE.fit(inputs)
+        usual = (first, MPPRow.fit(inputs))
+        if surrogate is None:
+            from mlhealth.estimators.ensemble.distil import distil
+
+            surrogate = distil(inputs, memory.encoding, space)
+        return cls(Bench.of(memory, space), usual, surrogate, tuple(inputs.metrics), inputs.seed)  # type: ignore[arg-type]
+
+    def judge(self, window: Rows, scorer: Scorer | None = None) -> Verdict:
+        """Return what is thought of a window (rows in any order); the scorer is asked only if it is suspicious."""
+        window = in_order(window)
+        if len(window) > MOST_ROWS:
+            window = window.take(np.arange(MOST_ROWS))
+        memory = self.bench.memory
+        scores = memory.encoding.normal_scores(window.features)
+        movement = screen(memory.encoding, memory.expectations, memory.rows.features, window.features, scores)
+        evidence = Evidence(movement, outside_support(memory, window), 1 / len(window) + 1 / len(memory.rows))
+        expected = self.expected(window)
+        still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, 1.0)
+        if len(window) < 50 or not (evidence.suspects.any() or self._outputs_moved(window)):
+            answers = mix([still], window, self.metrics, expected)
+            return Verdict(answers, (still,), movement, True)
+        broken = tuple(broken_columns(memory, window, scores, evidence, self.seed))
+        treatments: list[tuple[tuple[Treated, ...], Rows]] = [((), memory.rows)]
+        asked = ""
+        if broken:
+            rows, asked = self._replay(broken, window, scorer)
+            treatments.append((broken, rows))
+        believed = candidates(self.bench, window, treatments)
+        return Verdict(mix(believed, window, self.metrics, expected), tuple(believed), movement, False, asked)
+
+    def expected(self, window: Rows) -> dict[str, float]:
+        """Return each metric's value were nothing moved: the mean of the two usual methods."""
+        found = [method.estimate(window) for method in self.usual]
+        out = {}
+        for metric in self.metrics:
+            values = [f[metric].value for f in found if metric in f and f[metric].value is not None]
+            if values:
+                out[metric] = float(np.mean([v for v in values if v is not None]))
+        return out
+
+    def _outputs_moved(self, window: Rows) -> bool:
+        numbers, rows = self.bench.space.numbers(window), 1 / len(window) + 1 / len(self.bench.memory.rows)
+        worst = 0.0
+        for j, grid in enumerate(self.bench.grids):
+            points = np.sort(numbers[:, j])
+            own = (np.arange(len(points)) + 0.5) / len(points)
+            theirs = np.searchsorted(grid, points, "left") + np.searchsorted(grid, points, "right")
+            tied = (np.searchsorted(points, points, "left") + np.searchsorted(points, points, "right")) / (2 * len(points))
+            worst = max(worst, float(np.abs(theirs / (2 * len(grid)) - np.where(len(np.unique(points)) < len(points), tied, own)).max()))
+        return worst > OUTPUT_MOVED * np.sqrt(rows)
+
+    def _replay(self, broken: Sequence[Treated], window: Rows, scorer: Scorer | None) -> tuple[Rows, str]:
+        """Return the reference treated as diagnosed, with what the model, or its stand-in, answers to it."""
+        memory = self.bench.memory
+        features = treat(memory, broken, self.seed)
+        note = ""
+        if scorer is not None:
+            try:
+                if agrees(scorer, window, self.bench.space):
+                    return merged(memory.rows.schema, features, scorer(features), memory.rows.label), "scorer"
+                note = "the scorer answers otherwise than the log"
+            except MlhealthError as error:
+                note = f"the scorer could not be asked ({error})"
+        stand_in = self.surrogate.near(window, memory.rows, seed=self.seed)
+        return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note or "surrogate"
+
+
+def in_order(rows: Rows) -> Rows:
+    """Return the rows in an order that depends on their contents only."""
+    return rows.take(canonical_order(with_outputs(Encoder.of(rows).matrix(rows.features), rows)))
+
+
+def agrees(scorer: Scorer, rows: Rows, space: OutputSpace) -> bool:
+    """Whether a scorer reproduces the logged answers of (some of) the rows."""
+    some = rows.take(np.arange(min(CHECKED, len(rows))))
+    prediction, _ = scorer(some.features)
+    if len(prediction) != len(some):
+        return False
+    if space.classes:
+        return float(np.mean(np.asarray(prediction) == some.prediction)) >= AGREEMENT
+    off = np.abs(np.asarray(prediction, float) - some.prediction) <= 0.01 * space.spread + 1e-9
+    return float(off.mean()) >= AGREEMENT

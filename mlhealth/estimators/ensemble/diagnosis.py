@@ -1,0 +1,167 @@
+"""What was done to a column of a window: a sparse mixture of operators, fitted by the method of moments.
+
+The window's column is a mixture: most rows as the reference has them, a fraction q_g treated by operator g. Moments of
+bounded functions of the value, alone and times what the other columns say the value should be, are linear in the q:
+m(window) - m(reference) = sum of q_g (m(g(reference)) - m(reference)). The q are found by non-negative least squares
+over a dictionary of operators, one operator at a time, as long as each explains clearly more than noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from mlhealth.estimators.ensemble.operators import Operator, Source, Values
+
+Floats = NDArray[np.float64]
+BINS = 24
+LEAST_GAIN = 14.0
+"""Drop in the chi-square sum below which one more operator is not worth it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of reference and window, with what other columns expect of each value (`hint`, (n,))."""
+
+    name: str
+    source: Source
+    source_hint: Floats
+    source_weight: Floats
+    window: Values
+    window_hint: Floats
+
+
+@dataclass(frozen=True)
+class Treated:
+    """The fitted mixture of one column: operators with their fractions, and chi-square before and after."""
+
+    name: str
+    operators: tuple[tuple[Operator, float], ...]
+    before: float
+    after: float
+
+    @property
+    def explained(self) -> float:
+        """Share of the column's misfit that the operators explain, 0 to 1."""
+        return 1.0 - self.after / self.before if self.before > 0 else 0.0
+
+
+class Moments:
+    """Bounded functions of one column's value, times (1, hint, hint^2 - 1), with the noise of their means."""
+
+    def __init__(self, column: Column) -> None:
+        self._edges, self._categories = _cells(column)
+        self.target = self._mean(column.window, column.window_hint, None)
+        self.start = self._mean(column.source.values, column.source_hint, column.source_weight)
+        self._column = column
+        self.noise = self._noise()
+
+    def of(self, treated: Values) -> Floats:
+        """Return the mean moments of treated reference rows."""
+        return self._mean(treated, self._column.source_hint, self._column.source_weight)
+
+    def cells(self, values: Values) -> NDArray[np.intp]:
+        """Return each value's cell, (n,): a bin or a category; the last one is missing."""
+        if self._categories is not None:
+            known = self._categories
+            return np.array([known.get(v, len(known) - 1) if v is not None else len(known) for v in values])
+        numbers = values.astype(float)
+        slot = np.searchsorted(self._edges, numbers, side="right")
+        return np.where(np.isnan(numbers), len(self._edges) + 1, slot)
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return (len(self._categories) if self._categories is not None else len(self._edges) + 1) + 1
+
+    def _mean(self, values: Values, hint: Floats, weight: Floats | None) -> Floats:
+        cells, w = self.cells(values), np.ones(len(values)) if weight is None else weight
+        powers = (np.ones(len(values)), hint, hint**2 - 1.0)
+        total = w.sum()
+        return np.concatenate([np.bincount(cells, w * p, self.size) / total for p in powers])
+
+    def _noise(self) -> Floats:
+        """Return the variance of each window moment less reference moment, under either's shares."""
+        n, w = len(self._column.window), self._column.source_weight
+        rows = 1.0 / n + (w**2).sum() / w.sum() ** 2
+        share = np.maximum(self.target[: self.size], self.start[: self.size])
+        least = 1.0 / (n + len(w))
+        counted = np.maximum(share * (1 - share), least)
+        times_hint = np.maximum(share, least)
+        return np.concatenate([counted, times_hint, 2.0 * times_hint]) * rows
+
+
+def _cells(column: Column) -> tuple[Floats, dict[object, int] | None]:
+    """Return bin edges of a numeric column over both samples, or the cells of a categorical one."""
+    if column.source.values.dtype == object:
+        names, counts = np.unique(
+            [v for v in np.concatenate([column.source.values, column.window]) if v is not None], return_counts=True
+        )
+        kept = names[np.argsort(-counts, kind="stable")][: BINS - 1]
+        return np.zeros(0), {**{v: i for i, v in enumerate(kept)}, "\0other": len(kept)}
+    samples = (column.source.values.astype(float), column.window.astype(float))
+    edges = [_edges(values[~np.isnan(values)]) for values in samples]
+    return np.unique(np.concatenate(edges)), None
+
+
+def _edges(values: Floats) -> Floats:
+    """Return quantiles of the values, and of those beside a value that takes up most of the column."""
+    if len(values) == 0:
+        return values
+    levels = np.linspace(0.0, 1.0, BINS // 2 + 1)[1:-1]
+    middle = np.median(values)
+    beside = values[values != middle]
+    parts = [np.quantile(values, levels, method="inverted_cdf")]
+    if 0 < len(beside) < 0.7 * len(values):
+        parts.append(np.quantile(beside, np.linspace(0.0, 1.0, 7)[:-1], method="inverted_cdf"))
+    return np.concatenate(parts)
+
+
+def diagnose(column: Column, dictionary: Sequence[Operator], rng: np.random.Generator, most: int = 3) -> Treated:
+    """Return the sparse mixture of operators that explains the window's column best."""
+    moments = Moments(column)
+    gap = (moments.target - moments.start) / np.sqrt(moments.noise)
+    before = float(gap @ gap)
+    directions = []
+    for operator in dictionary:
+        moved = moments.of(operator.apply(column.source, rng))
+        directions.append((moved - moments.start) / np.sqrt(moments.noise))
+    chosen: list[int] = []
+    share, left = np.zeros(0), before
+    for _ in range(most):
+        best = _next(directions, chosen, gap, dictionary)
+        if best is None or left - best[2] < LEAST_GAIN + 0.02 * before:
+            break
+        chosen, share, left = best
+    kept = [(dictionary[i], float(q)) for i, q in zip(chosen, share, strict=True) if q > 0.01]
+    return Treated(column.name, tuple(kept), before, left)
+
+
+def _next(
+    directions: list[Floats], chosen: list[int], gap: Floats, dictionary: Sequence[Operator]
+) -> tuple[list[int], Floats, float] | None:
+    """Return the best mixture with one operator more: (indices, fractions, chi-square left)."""
+    best: tuple[list[int], Floats, float] | None = None
+    best_cost = np.inf
+    for i, direction in enumerate(directions):
+        if i in chosen or not direction.any():
+            continue
+        share = _fractions(np.column_stack([directions[j] for j in [*chosen, i]]), gap)
+        left = float(((gap - np.column_stack([directions[j] for j in [*chosen, i]]) @ share) ** 2).sum())
+        cost = left * (1.0 if dictionary[i].named else 1.1)
+        if cost < best_cost:
+            best, best_cost = ([*chosen, i], share, left), cost
+    return best
+
+
+def _fractions(directions: Floats, gap: Floats) -> Floats:
+    """Return non-negative fractions that sum to at most 1."""
+    if directions.shape[1] == 1:
+        one = directions[:, 0]
+        return np.array([np.clip(one @ gap / (one @ one), 0.0, 1.0)])
+    share, _ = nnls(directions, gap)
+    return share / max(1.0, share.sum())

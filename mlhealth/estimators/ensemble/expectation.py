@@ -1,0 +1,59 @@
+"""What the other columns say a column should be: ridge regression on normal scores, for any set of trusted columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+RIDGE = 0.02
+PREDICTORS = 40
+
+
+def squares(scores: Floats) -> Floats:
+    """Return the scores beside their centred squares, (n, 2d)."""
+    return np.hstack([scores, scores**2 - 1.0])
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """Second moments (2d + 1, 2d + 1) of (scores, squares, 1) in the reference; their correlations (d, d)."""
+
+    gram: Floats
+    correlation: Floats
+
+    @classmethod
+    def of(cls, scores: Floats) -> Expectations:
+        """Learn from the reference's normal scores (n, d)."""
+        design = np.hstack([squares(scores), np.ones((len(scores), 1))])
+        return cls(design.T @ design / len(design), correlations(scores))
+
+    def coefficients(self, target: int, trusted: Sequence[int]) -> tuple[NDArray[np.intp], Floats]:
+        """Return positions in the design and their coefficients, to predict column `target` from `trusted` ones."""
+        width = len(self.correlation)
+        able = [c for c in trusted if c != target]
+        able = sorted(able, key=lambda c: (-abs(self.correlation[target, c]), c))[:PREDICTORS]
+        place = np.array([*able, *(c + width for c in able), 2 * width], dtype=np.intp)
+        inner = self.gram[np.ix_(place, place)] + RIDGE * np.eye(len(place))
+        return place, np.linalg.solve(inner, self.gram[place, target])
+
+    def hint(self, target: int, trusted: Sequence[int], scores: Floats, scale: float | None = None) -> Floats:
+        """Return the prediction (n,) of column `target`, in units of its spread over the reference."""
+        place, weight = self.coefficients(target, trusted)
+        design = np.hstack([squares(scores), np.ones((len(scores), 1))])
+        variance = float(weight @ self.gram[np.ix_(place, place)] @ weight)
+        mean = float(weight @ self.gram[place, -1])
+        deviation = np.sqrt(max(variance - mean**2, 1e-6))
+        return np.clip((design[:, place] @ weight - mean) / deviation, -4.0, 4.0)
+
+
+def correlations(scores: Floats) -> Floats:
+    """Return correlations (d, d); columns that do not vary have none."""
+    centred = scores - scores.mean(0)
+    deviation = np.sqrt((centred**2).mean(0))
+    safe = np.where(deviation > 1e-9, deviation, 1.0)
+    found = (centred / safe).T @ (centred / safe) / len(scores)
+    return np.where((deviation[:, None] > 1e-9) & (deviation[None, :] > 1e-9), found, 0.0)

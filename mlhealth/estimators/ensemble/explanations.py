@@ -1,0 +1,132 @@
+"""The competing explanations of a window, each as the labelled reference it predicts, and how they compare.
+
+An explanation is a treatment of the reference's columns (none, or a replay of what broke) and weights of its rows
+(none, by the columns, or by the label). It is judged by how well its weighted, treated reference can still be told
+from the window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mlhealth.estimators.ensemble import distance
+from mlhealth.estimators.ensemble.diagnosis import Treated
+from mlhealth.estimators.ensemble.expectation import squares
+from mlhealth.estimators.ensemble.labels import LabelGroups
+from mlhealth.estimators.ensemble.outputs import OutputSpace
+from mlhealth.estimators.ensemble.replay import Memory
+from mlhealth.estimators.ensemble.weights import covariate_weights, label_mix
+from mlhealth.estimators.rows import Rows
+
+Floats = NDArray[np.float64]
+CHARGES = {"": 0.0, "covariate": 0.004, "label": 0.004}
+"""What weights must gain in separation before they are preferred to none."""
+REPLAY_CHARGE = 0.01
+"""What a replay must gain."""
+TEMPERATURE = 0.008
+"""Difference in separation, for a window of 500 rows, that makes an explanation 2.7 times as likely."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One explanation: `treated` columns, weights by `weighting` ("", "covariate" or "label"), and its verdict.
+
+    `rows`: the labelled reference as treated, with what the model answers to it. `separation`: AUC with which it can
+    be told from the window. `belief`: its share among all candidates.
+    """
+
+    treated: tuple[Treated, ...]
+    weighting: str
+    rows: Rows
+    weight: Floats
+    separation: float
+    belief: float = 0.0
+
+    @property
+    def charge(self) -> float:
+        """Its separation with what its freedom costs."""
+        return max(self.separation, 0.5) + CHARGES[self.weighting] + (REPLAY_CHARGE if self.treated else 0.0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What candidates are judged on: the reference's memory, label groups, and the window as numbers."""
+
+    memory: Memory
+    groups: LabelGroups
+    space: OutputSpace
+    grids: tuple[Floats, ...]
+    order: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, memory: Memory, space: OutputSpace) -> Bench:
+        """Prepare a bench for reference rows."""
+        numbers = space.numbers(memory.rows)
+        grids = tuple(np.sort(numbers[:, j]) for j in range(numbers.shape[1]))
+        telling = np.abs(_correlation(memory.scores, numbers)).max(axis=1)
+        return cls(memory, LabelGroups.of(memory.rows), space, grids, np.argsort(-telling, kind="stable"))
+
+    def outputs(self, rows: Rows) -> Floats:
+        """Return normal scores of what the model answered, (n, p)."""
+        numbers = self.space.numbers(rows)
+        ranks = [
+            (np.searchsorted(g, numbers[:, j], "left") + np.searchsorted(g, numbers[:, j], "right")) / (2 * len(g))
+            for j, g in enumerate(self.grids)
+        ]
+        return np.asarray(ndtri(np.clip(np.column_stack(ranks), 1e-3, 1 - 1e-3)))
+
+    def features(self, rows: Rows) -> Floats:
+        """Return the discriminant's features of rows, (n, m)."""
+        return distance.features(self.memory.encoding, rows.features, self.outputs(rows), self.order)
+
+    def view(self, rows: Rows) -> Floats:
+        """Return what covariate weights are learnt from, (n, 2(d + p))."""
+        return squares(np.hstack([self.memory.encoding.normal_scores(rows.features), self.outputs(rows)]))
+
+
+def _correlation(scores: Floats, numbers: Floats) -> Floats:
+    one = (scores - scores.mean(0)) / np.maximum(scores.std(0), 1e-9)
+    other = (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-9)
+    return one.T @ other / len(scores)
+
+
+def candidates(bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Treated, ...], Rows]]) -> list[Candidate]:
+    """Return every explanation of the window, judged; `treatments`: treated columns with the rows they give."""
+    seen, view = bench.features(window), bench.view(window)
+    even = np.arange(len(window)) % 2 == 0
+    found = []
+    for treated, rows in treatments:
+        features = bench.features(rows)
+        for weighting, weigh in _weightings(bench, rows, window, view).items():
+            halves = (weigh(even), weigh(~even))
+            apart = distance.separation(features, halves, seen)
+            found.append(Candidate(treated, weighting, rows, weigh(np.ones(len(window), bool)), apart))
+    return believe(found, len(window))
+
+
+Weigh = Callable[[NDArray[np.bool_]], Floats]
+
+
+def _weightings(bench: Bench, rows: Rows, window: Rows, view: Floats) -> dict[str, Weigh]:
+    """Return the ways of weighting treated reference rows, each learnt from some of the window's rows."""
+    own = bench.view(rows)
+    posterior = bench.groups.posterior(rows, window)
+    return {
+        "": lambda mask: np.ones(len(rows)),
+        "covariate": lambda mask: covariate_weights(own, view[mask]),
+        "label": lambda mask: label_mix(posterior[mask], bench.groups.shares, bench.groups.group).weight,
+    }
+
+
+def believe(found: Sequence[Candidate], rows: int) -> list[Candidate]:
+    """Share belief among candidates by their charges, most believed first."""
+    charge = np.array([c.charge for c in found])
+    belief = np.exp(-(charge - charge.min()) / (TEMPERATURE * np.sqrt(500 / max(rows, 1))))
+    belief /= belief.sum()
+    ranked = [replace(c, belief=float(b)) for c, b in zip(found, belief, strict=True)]
+    return sorted(ranked, key=lambda c: -c.belief)

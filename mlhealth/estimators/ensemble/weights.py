@@ -1,0 +1,67 @@
+"""Weights under which reference rows look like the window: by what the columns say, or by label alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+Floats = NDArray[np.float64]
+HEAVIEST = 20.0
+"""No reference row may stand for more than this many rows."""
+
+
+@dataclass(frozen=True)
+class LabelMix:
+    """Class shares of a window (k,), and weights (n,) of labelled reference rows that give them."""
+
+    shares: Floats
+    weight: Floats
+
+
+def covariate_weights(reference: Floats, window: Floats, *, weight: Floats | None = None, strength: float = 0.05) -> Floats:
+    """Return weights (n,), mean 1, from a logistic domain classifier between two views of the columns.
+
+    The density ratio is log-linear in the views' columns, as in Mandoline (Chen et al., 2021); `strength` is the
+    inverse of the ridge penalty. `weight`: of the reference rows before.
+    """
+    design = np.vstack([reference, window])
+    target = np.repeat([0, 1], [len(reference), len(window)])
+    start = np.ones(len(reference)) if weight is None else weight / weight.mean()
+    balance = np.concatenate([start / len(reference), np.full(len(window), 1.0 / len(window))])
+    balance *= len(window)
+    if not design.std(0).any():
+        return start
+    model = LogisticRegression(C=strength, max_iter=60, tol=1e-3).fit(design, target, sample_weight=balance)
+    return settle(start * np.exp(np.clip(model.decision_function(reference), -8.0, 8.0)))
+
+
+def settle(weight: Floats) -> Floats:
+    """Return weights cut off at `HEAVIEST` times their mean, with mean 1."""
+    total = weight / max(float(weight.mean()), 1e-300)
+    cut = np.minimum(total, HEAVIEST)
+    return cut / cut.mean()
+
+
+def effective_rows(weight: Floats) -> float:
+    """Return Kish's effective number of rows."""
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def label_mix(posterior: Floats, shares: Floats, label: NDArray[np.int64], rounds: int = 200) -> LabelMix:
+    """Return the window's class shares by EM (Saerens, Latinne and Decaestecker, 2002).
+
+    `posterior`: (n, k) calibrated P(class | row) of window rows under the reference's class shares `shares` (k,).
+    """
+    mix = shares.copy()
+    for _ in range(rounds):
+        joint = posterior * (mix / np.maximum(shares, 1e-9))
+        joint /= np.maximum(joint.sum(1, keepdims=True), 1e-300)
+        new = (joint.sum(0) + 0.5) / (len(joint) + 0.5 * len(mix))
+        done = float(np.abs(new - mix).max()) < 1e-5
+        mix = new
+        if done:
+            break
+    return LabelMix(mix, settle((mix / np.maximum(shares, 1e-9))[label]))
