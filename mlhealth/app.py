@@ -59,11 +59,16 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
 
 def worker(service: Service, fault: Fault = lambda _: None) -> Worker:
     """Return the worker of a service; its source connects when it runs."""
+    source, idle = source_of(service.config.sources)
+    return worker_on(service, source, idle, fault)
+
+
+def worker_on(service: Service, source: Source, idle: int, fault: Fault = lambda _: None) -> Worker:
+    """Return a worker that reads `source`, whose partitions count as idle after `idle` microseconds."""
     config = service.config
-    source, idle = source_of(config.sources)
     models = Models(service.database, config)
 
-    def rules() -> RuleSet:
+    def rules() -> object:
         service.rules.reload()
         return service.rules.rules
 

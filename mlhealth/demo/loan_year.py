@@ -12,7 +12,7 @@ from mlhealth.demo import loans
 from mlhealth.demo.story import TIME, Chapter, Slice, Story, Verdict
 from mlhealth.schema import Task
 
-YEAR_START = from_iso("2026-01-01T00:00:00Z")
+YEAR_START = from_iso("2025-01-01T00:00:00Z")
 ROWS_PER_DAY = 500
 NEW_DEFAULT_RATE = 0.45
 

@@ -65,9 +65,10 @@ class Runtime:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        """The judge of this baseline's windows, made when first needed."""
-        spec = self.config.scorer
-        scorer = None if spec is None else open_scorer(spec, self.baseline.schema)
+        """The judge of this baseline's windows, made when first needed; `{version}` in the scorer is filled in."""
+        schema = self.baseline.schema
+        spec = self.config.scorer and self.config.scorer.replace("{version}", schema.version)
+        scorer = open_scorer(spec, schema) if spec else None
         return Evaluator(self.baseline, EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer))
 
     def segment_sample(self, sample: pa.Table | None, segment: str) -> pa.Table | None:
