@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from mlhealth import report_json
+from mlhealth.baseline import Baseline
+from mlhealth.baseline_files import to_bytes
 from mlhealth.clock import HOUR, ManualClock
 from mlhealth.queries import Queries
-from mlhealth.records import WindowReport
+from mlhealth.records import HealthStatus, WindowReport
 from mlhealth.store import alert_tables as alert
-from mlhealth.store import tables, token_tables
+from mlhealth.store import tables
 from mlhealth.store.database import Database
+from mlhealth.store.schema import ensure
 from mlhealth.store.tokens import Tokens
+from tests import profile_builder
 from tests.report_builder import START, Story, reports
 
 NOW = START + 50 * HOUR
@@ -25,8 +30,7 @@ class FilledStore:
 
     def __init__(self, folder: Path) -> None:
         self.database = Database.open(f"sqlite:///{folder / 'store.db'}")
-        assert token_tables.tokens.metadata is tables.metadata
-        tables.metadata.create_all(self.database.engine)
+        ensure(self.database)
         self.queries = Queries(self.database)
         self.tokens = Tokens(self.database)
         self.clock = ManualClock(NOW)
@@ -41,6 +45,22 @@ class FilledStore:
         """Write the windows of a story."""
         self.add_version(story.model, story.version)
         self.add_reports(reports(story))
+
+    def add_loans(self) -> None:
+        """Write a whole model: baseline, windows with their profiles and segments, alerts and a retraining."""
+        story = Story()
+        made = profile_builder.baseline(story.model, story.version)
+        blob = {"hash": made.hash, "blob": to_bytes(made), "summary": {"rows": 4000}, "created": made.created}
+        named = {"model": story.model, "version": story.version}
+        self.add_version(**named)
+        self._insert(tables.baselines, [named | blob])
+        active = {"baseline": made.hash, "effective_start": 0, "created": made.created}
+        self._insert(tables.baseline_activations, [named | active])
+        told = [replace(report, baseline=made.hash) for report in reports(story)]
+        self.add_reports([*told, *(segment(report, "region=north") for report in told)])
+        self._insert(tables.window_profiles, [_profile(report, made) for report in told])
+        self.add_alerts(**named)
+        self.add_retraining(**named)
 
     def add_reports(self, windows: Sequence[WindowReport]) -> None:
         """Write reports as the worker does."""
@@ -114,6 +134,18 @@ class FilledStore:
         if rows:
             with self.database.begin() as connection:
                 connection.execute(sa.insert(table), list(rows))
+
+
+def segment(report: WindowReport, name: str) -> WindowReport:
+    """Return a report as if it spoke of a segment with a third of the rows."""
+    return replace(report, key=replace(report.key, segment=name), rows=report.rows // 3)
+
+
+def _profile(report: WindowReport, made: Baseline) -> dict[str, object]:
+    key = {name: getattr(report.key, name) for name in ("model", "version", "segment", "start", "end")}
+    factor = 100.0 if report.health.status is HealthStatus.CRITICAL else 1.0
+    profile = profile_builder.window(made, income_factor=factor)
+    return key | {"baseline": made.hash, "rows": profile.rows, "profile": profile.to_bytes()}
 
 
 def _row(report: WindowReport) -> dict[str, object]:

@@ -91,9 +91,8 @@ class Sessions:
     def attach(self, response: Response, request: Request, session: str, token: str = "") -> None:
         """Send a session with `response`, with the id of a token after a login."""
         value = self._signer.dumps([session, token])
-        text = value if isinstance(value, str) else value.decode()
         secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, text, SESSION_SECONDS, httponly=True, samesite="lax", secure=secure)
+        response.set_cookie(COOKIE, value, SESSION_SECONDS, httponly=True, samesite="lax", secure=secure)
 
     def csrf(self, session: str) -> str:
         """Return the token that a form of this session carries."""
