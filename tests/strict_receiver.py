@@ -56,8 +56,7 @@ class StrictReceiver:
         self.taken: list[Request] = []
         self.released = threading.Event()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"receiver": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"receiver": self}))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -100,6 +99,13 @@ def receiver(judge: Judge | None = None) -> Iterator[StrictReceiver]:
         yield server
     finally:
         server.stop()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that was killed is part of the test."""
 
 
 class _Handler(BaseHTTPRequestHandler):
