@@ -145,11 +145,12 @@ class Due:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do at a watermark: windows in order, windows only to be put away, and how far both ends then stand.
+    """What to do at the watermark `mark`: windows in order, those only to be put away, and how far both ends then stand.
 
     `skipped`: windows without rows that are not reported because the silence is too long.
     """
 
+    mark: int | None
     due: tuple[Due, ...]
     retire: tuple[int, ...]
     closed_end: int | None
@@ -166,7 +167,7 @@ def plan(
     its lateness has passed. Windows without rows between two with rows, and after the last, are reported too.
     """
     if mark is None:
-        return Plan((), (), closed_end, None)
+        return Plan(None, (), (), closed_end, None)
     horizon = _floor(mark, spec.size)
     final_end = _floor(mark - spec.lateness, spec.size)
     known = {w.start: w for w in windows}
@@ -183,7 +184,7 @@ def plan(
     touched = {d.start for d in due}
     retire = tuple(s for s, w in sorted(known.items()) if s + spec.size <= final_end and s not in touched)
     reached = closed_end if not (fresh or closed_end is not None) else max(horizon, closed_end or horizon)
-    return Plan(tuple(due), retire, reached, final_end, skipped)
+    return Plan(mark, tuple(due), retire, reached, final_end, skipped)
 
 
 def _empty(

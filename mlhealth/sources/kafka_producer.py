@@ -56,13 +56,13 @@ class EventWriter:
     def flush(self) -> None:
         """Wait until everything sent is acknowledged; raises SourceUnavailable where anything was not."""
         with translated(self._config):
-            self._producer.flush(timeout_ms=60_000)
+            self._producer.flush(timeout=60)
         self._raise()
 
     def close(self) -> None:
         """Let go."""
         with translated(self._config):
-            self._producer.close(timeout_ms=10_000)
+            self._producer.close(timeout=10)
 
     def _raise(self) -> None:
         if self._failed:

@@ -34,13 +34,14 @@ Ends = Callable[[Collection[Partition]], Mapping[Partition, int]]
 
 @dataclass(frozen=True)
 class Closed:
-    """What a round of closing did for one model version."""
+    """What a round of closing did for one model version; `is_done`: nothing that was due is left."""
 
     name: ModelVersion
     reports: tuple[WindowReport, ...]
     watermark: int | None
     final_end: int | None
     skipped: int = 0
+    is_done: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,36 +70,46 @@ class Closer:
         self._models = models
         self._rules = rules
         self._idleness = idleness
+        self._first: ModelVersion = ("", "")
         self.before_commit: Callable[[], None] = lambda: None
 
-    def close(self, now: int) -> list[Closed]:
-        """Close every window that is due; raises SourceUnavailable or StoreUnavailable, and may be called again."""
+    def close(self, now: int, expired: Callable[[], bool] = lambda: False) -> list[Closed]:
+        """Close windows that are due, until `expired`; model versions that had to wait come first the next time.
+
+        Raises SourceUnavailable or StoreUnavailable, and may be called again.
+        """
         snapshot = store.snapshot(self._database)
         ends = self._idleness.ends(snapshot.offsets)
         done: list[Closed] = []
-        for name, standing in sorted(snapshot.models.items()):
+        names = sorted(snapshot.models)
+        names = [n for n in names if n >= self._first] + [n for n in names if n < self._first]
+        for name in names:
+            self._first = name
+            if expired():
+                break
+            standing = snapshot.models[name]
             runtime = self._models.newest(*name)
             if runtime is None or standing.state == "retired":
                 continue
             mark = watermark(_progress(standing, snapshot, ends), now, self._idleness.after)
             todo = plan(runtime.spec, standing.windows, mark, standing.closed_end, now)
-            done.append(self._close_model(name, standing, todo, mark, now))
+            done.append(self._close_model(name, standing, todo, expired, now))
         return done
 
     def _close_model(
-        self, name: ModelVersion, standing: Standing, todo: Plan, mark: int | None, now: int
+        self, name: ModelVersion, standing: Standing, todo: Plan, expired: Callable[[], bool], now: int
     ) -> Closed:
         at = standing.closed_end
         reports: list[WindowReport] = []
         for due in todo.due:
             after = at if due.is_revision else max(due.end, at or due.end)
-            found = self._close_window(name, due, (at, after), now)
+            found = None if expired() else self._close_window(name, due, (at, after), now)
             if found is None:
-                return Closed(name, tuple(reports), mark, None, todo.skipped)
+                return Closed(name, tuple(reports), todo.mark, None, is_done=False)
             reports += found
             at = after
         self._settle(name, standing, todo, at)
-        return Closed(name, tuple(reports), mark, todo.final_end, todo.skipped)
+        return Closed(name, tuple(reports), todo.mark, todo.final_end, todo.skipped)
 
     def _settle(self, name: ModelVersion, standing: Standing, todo: Plan, at: int | None) -> None:
         """Note how far closing has come, and put away windows that take no more rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ class Pace:
     checkpoint: int = 5 * SECOND
     buffer_bytes: int = 64 * 1024 * 1024
     decode_bytes: int = 8 * 1024 * 1024
+    close_seconds: float = 2.0
     poll_seconds: float = 0.2
     retry_seconds: float = 1.0
 
@@ -61,17 +63,18 @@ class Worker(Owner):
         self._pace = pace or Pace()
         self._fault = fault
         self._next_checkpoint = 0
+        self._is_closing = False
         parts.closer.before_commit = lambda: fault("inside closing")
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then put everything away; a source or store that is down is waited for."""
-        self._start(stop)
+        self.start(stop)
         while not stop.is_set():
             try:
                 self.turn()
             except RecoverableError as error:
                 self._wait_out(error, stop)
-        self._finish()
+        self.finish()
 
     def turn(self) -> None:
         """Do one round: poll, and whatever is due by the clock."""
@@ -83,8 +86,12 @@ class Worker(Owner):
             parts.intake.flush(now)
         if now >= self._next_checkpoint:
             self.checkpoint()
-            self.close_windows()
+            self._is_closing = True
             self._next_checkpoint = now + self._pace.checkpoint
+        if self._is_closing:
+            self._is_closing = not all(
+                closed.is_done for closed in self.close_windows(self._pace.close_seconds)
+            )
 
     def checkpoint(self) -> None:
         """Put away everything that was read, all or nothing; then tell the broker."""
@@ -116,11 +123,12 @@ class Worker(Owner):
         parts.intake.saved(wanted, saved.refused)
         parts.source.commit({advance.partition: advance.next for advance in wanted.advances})
 
-    def close_windows(self) -> list[Closed]:
-        """Close what is due, and forget what takes no more rows."""
+    def close_windows(self, seconds: float = float("inf")) -> list[Closed]:
+        """Close what is due, for so long at most, and forget what takes no more rows."""
         parts = self._parts
         with parts.metrics.window_close_seconds.time():
-            done = parts.closer.close(parts.clock.now())
+            end = time.monotonic() + seconds
+            done = parts.closer.close(parts.clock.now(), lambda: time.monotonic() > end)
         for closed in done:
             if closed.final_end is not None:
                 parts.intake.retire(*closed.name, closed.final_end)
@@ -163,7 +171,8 @@ class Worker(Owner):
         self._parts.intake.forget(partitions)
         self._parts.source.reload(partitions)
 
-    def _start(self, stop: threading.Event) -> None:
+    def start(self, stop: threading.Event) -> None:
+        """Connect to the source, waiting for it while it is down."""
         while not stop.is_set():
             try:
                 self._parts.source.start(self)
@@ -178,7 +187,8 @@ class Worker(Owner):
         self._parts.metrics.failures.labels(type(error).__name__).inc()
         stop.wait(self._pace.retry_seconds)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Put everything away and let the source go."""
         try:
             self.checkpoint()
             self.close_windows()
