@@ -17,7 +17,8 @@ from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.fit import default_method
-from mlhealth.health import HealthInputs, Objective, score
+from mlhealth.health import HealthInputs, score
+from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile
 from mlhealth.records import EstimateStatus, PerformanceEstimate, Reason, WindowKey, WindowReport
 from mlhealth.threads import single_threaded

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from mlhealth.errors import ConfigError
-from mlhealth.health import HealthInputs, Objective, probability_of_drop, score
+from mlhealth.health import HealthInputs, probability_of_drop, score
+from mlhealth.objective import Objective
 from mlhealth.records import (
     Cause,
     DetectorResult,
