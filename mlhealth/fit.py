@@ -188,6 +188,8 @@ def _fit_estimators(
             if methods:
                 raise
             notes.append(f"method {name} could not be fitted: {error}")
+            if name == "mpp":
+                chosen.append("mpp_row")
     if not fitted:
         raise DataError("no estimation method could be fitted: " + "; ".join(notes[-len(chosen) :]))
     return fitted

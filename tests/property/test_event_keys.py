@@ -14,6 +14,7 @@ WEYL = 0x9E3779B97F4A7C15
 
 
 def mix(state: int) -> int:
+    """Return SplitMix64's output for one state."""
     z = (state + WEYL) & MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK

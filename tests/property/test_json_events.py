@@ -24,6 +24,7 @@ def messages(values: list[bytes]) -> Messages:
 
 
 def body(event: dict[str, Any]) -> bytes:
+    """Return an event as a message."""
     return json.dumps(event).encode()
 
 

@@ -16,6 +16,7 @@ from tests.strategies import LAYOUT, SCHEMA, batches, contents, splits
 
 
 def profile(batch: EventBatch) -> WindowProfile:
+    """Return the profile of a batch in the small layout."""
     return WindowProfile.of(batch, LAYOUT)
 
 
