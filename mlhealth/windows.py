@@ -145,7 +145,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do at the watermark `mark`: windows in order, those only to be put away, and how far both ends then stand.
+    """What to do at the watermark `mark`: windows in order, those to be put away, and how far both ends then stand.
 
     `skipped`: windows without rows that are not reported because the silence is too long.
     """

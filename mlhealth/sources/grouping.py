@@ -66,12 +66,18 @@ class Grouping:
             return None
         return found
 
-    def group(self, address: Address) -> _Group:
-        """Return where messages of one address are collected."""
-        found = self._groups.get(address)
-        if found is None:
-            found = self._groups[address] = _Group()
-        return found
+    def add(self, number: int, offset: int, written: int, headers: Headers, value: bytes | None) -> None:
+        """Add one record of the partition `number`; `written` in milliseconds."""
+        address = self.address(number, headers)
+        if address is None:
+            return
+        group = self._groups.get(address)
+        if group is None:
+            group = self._groups[address] = _Group()
+        group.values.append(value or b"")
+        group.offsets.append(offset)
+        group.timestamps.append(written)
+        group.index.append(number)
 
     def batches(self) -> list[tuple[Address, Messages]]:
         """Return everything that was added."""

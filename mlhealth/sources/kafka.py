@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,7 @@ class KafkaSource(Source):
         if self._paused:
             self._consumer.pause(*[_kafka(p) for p in partitions])
 
-    def _grouped(self, polled: Mapping[TopicPartition, Iterable[Any]]) -> Poll:
+    def _grouped(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> Poll:
         grouping = Grouping(self._topics)
         positions: dict[Partition, int] = {}
         size = 0
@@ -134,17 +134,9 @@ class KafkaSource(Source):
             partition = _partition(tp)
             number = grouping.open(partition)
             for record in records:
-                address = grouping.address(number, record.headers)
-                positions[partition] = record.offset + 1
-                if address is None:
-                    continue
-                value = record.value or b""
-                size += len(value)
-                group = grouping.group(address)
-                group.values.append(value)
-                group.offsets.append(record.offset)
-                group.timestamps.append(record.timestamp)
-                group.index.append(number)
+                grouping.add(number, record.offset, record.timestamp, record.headers, record.value)
+                size += len(record.value or b"")
+            positions[partition] = records[-1].offset + 1
         return Poll(grouping.batches(), grouping.marks, positions, size)
 
 

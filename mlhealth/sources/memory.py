@@ -1,101 +1,116 @@
-"""A source in this process's memory: what the demo and tests write is read as a broker's partitions would be."""
+"""A log in memory: for tests, notebooks and the demo. What Kafka promises, without a broker."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mlhealth.clock import Clock, SystemClock
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Address, Gap, Owner, Poll, Source
+from mlhealth.sources.base import Gap, Owner, Poll, Source
 from mlhealth.sources.grouping import Grouping, Headers
-
-POLL_RECORDS = 20_000
 
 
 @dataclass(frozen=True)
-class MemoryRecord:
-    """One message: its body, when it was written (milliseconds since the epoch), and its headers."""
+class Record:
+    """One message: when it was written (microseconds), its headers and its body."""
 
+    written: int
+    headers: tuple[tuple[str, bytes | None], ...]
     value: bytes
-    timestamp: int
-    headers: Headers = ()
 
 
+@dataclass
 class MemoryLog:
-    """Partitions that outlive their readers, as a broker's do; safe to append to from any thread."""
+    """The log itself, which outlives its readers; `append` is the producer, `trim` is retention."""
 
-    def __init__(self, topic: str = "memory", partitions: int = 1) -> None:
-        self._lock = threading.Lock()
-        self._logs: dict[Partition, list[MemoryRecord]] = {Partition(topic, n): [] for n in range(partitions)}
-        self._firsts = dict.fromkeys(self._logs, 0)
+    topic: str
+    partitions: int = 1
+    clock: Clock = field(default_factory=SystemClock)
+    firsts: dict[int, int] = field(default_factory=dict)
+    records: dict[int, list[Record]] = field(default_factory=dict)
 
-    def append(self, partition: Partition, records: Sequence[MemoryRecord]) -> None:
-        """Write records at the partition's end."""
-        with self._lock:
-            self._logs[partition].extend(records)
+    def append(
+        self, partition: int, value: bytes, headers: Headers = (), *, written: int | None = None
+    ) -> int:
+        """Add a message and return its offset."""
+        log = self.records.setdefault(partition, [])
+        log.append(Record(self.clock.now() if written is None else written, tuple(headers), value))
+        return self.first(partition) + len(log) - 1
 
-    def drop_before(self, partition: Partition, offset: int) -> None:
-        """Forget messages before `offset`, as retention does."""
-        with self._lock:
-            first = self._firsts[partition]
-            del self._logs[partition][: max(0, offset - first)]
-            self._firsts[partition] = max(first, offset)
+    def trim(self, partition: int, first: int) -> None:
+        """Forget messages before offset `first`."""
+        gone = first - self.first(partition)
+        del self.records.setdefault(partition, [])[:gone]
+        self.firsts[partition] = first
 
-    def partitions(self) -> list[Partition]:
-        """Return every partition."""
-        return list(self._logs)
+    def first(self, partition: int) -> int:
+        """Return the offset of the first message that is still there."""
+        return self.firsts.get(partition, 0)
 
-    def bounds(self, partition: Partition) -> tuple[int, int]:
-        """Return the offset of the first message held, and the one after the last."""
-        with self._lock:
-            first = self._firsts[partition]
-            return first, first + len(self._logs[partition])
+    def end(self, partition: int) -> int:
+        """Return the offset after the last message."""
+        return self.first(partition) + len(self.records.get(partition, ()))
 
-    def read(self, partition: Partition, offset: int, most: int) -> list[MemoryRecord]:
-        """Return up to `most` messages from `offset` on."""
-        with self._lock:
-            at = offset - self._firsts[partition]
-            return self._logs[partition][at : at + most]
+    def read(self, partition: int, offset: int, most: int) -> Sequence[Record]:
+        """Return at most so many messages from `offset` on."""
+        at = offset - self.first(partition)
+        return self.records.get(partition, [])[at : at + most]
 
 
 class MemorySource(Source):
-    """Reads all partitions of a log; there is one reader, so nothing is ever revoked."""
+    """One reader of a `MemoryLog`; `give` and `take` do what a consumer group's rebalance does."""
 
-    def __init__(self, log: MemoryLog, topics: Mapping[str, Address] | None = None) -> None:
+    def __init__(self, log: MemoryLog, *, poll_records: int = 20_000) -> None:
         self._log = log
-        self._topics = dict(topics or {})
+        self._most = poll_records
         self._owner: Owner | None = None
-        self._fresh: set[Partition] = set()
         self._positions: dict[Partition, int] = {}
+        self._fresh = {Partition(log.topic, n) for n in range(log.partitions)}
         self._paused = False
         self.committed: dict[Partition, int] = {}
 
     def start(self, owner: Owner) -> None:
         self._owner = owner
-        self._fresh = set(self._log.partitions())
+
+    def give(self, partitions: Collection[Partition]) -> None:
+        """Assign partitions, from the next poll on."""
+        self._fresh.update(partitions)
+
+    def take(self, partitions: Collection[Partition]) -> None:
+        """Take partitions away in order, as a rebalance does."""
+        self._fresh.difference_update(partitions)
+        held = [p for p in partitions if p in self._positions]
+        if held and self._owner is not None:
+            self._owner.revoked(held)
+        for partition in held:
+            del self._positions[partition]
 
     def poll(self, timeout: float) -> Poll:
         self._place()
-        grouping = Grouping(self._topics)
-        positions: dict[Partition, int] = {}
+        if self._paused:
+            return Poll()
+        grouping = Grouping({})
+        moved: dict[Partition, int] = {}
         size = 0
-        for partition, position in {} if self._paused else self._positions.items():
-            records = self._log.read(partition, position, POLL_RECORDS)
+        for partition, position in sorted(self._positions.items()):
+            records = self._log.read(partition.number, position, self._most)
+            number = grouping.open(partition)
+            for offset, record in enumerate(records, start=position):
+                size += len(record.value)
+                grouping.add(number, offset, record.written // 1_000, record.headers, record.value)
             if records:
-                positions[partition] = position + len(records)
-                size += _group(grouping, partition, position, records)
-        self._positions |= positions
-        return Poll(grouping.batches(), grouping.marks, positions, size)
+                moved[partition] = self._positions[partition] = position + len(records)
+        return Poll(grouping.batches(), grouping.marks, moved, size)
 
     def partitions(self) -> Collection[Partition]:
-        return self._log.partitions()
+        return [Partition(self._log.topic, n) for n in range(self._log.partitions)]
 
     def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        return {partition: self._log.bounds(partition)[1] for partition in partitions}
+        return {p: self._log.end(p.number) for p in partitions if p.topic == self._log.topic}
 
     def positions(self) -> Mapping[Partition, int]:
-        return {p: o for p, o in self._positions.items() if p not in self._fresh}
+        return dict(self._positions)
 
     def reload(self, partitions: Collection[Partition]) -> None:
         self._fresh.update(partitions)
@@ -107,37 +122,20 @@ class MemorySource(Source):
         self._paused = False
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        self.committed |= offsets
+        self.committed.update(offsets)
 
     def close(self) -> None:
         self._positions.clear()
 
     def _place(self) -> None:
-        fresh, self._fresh = sorted(self._fresh), set()
+        fresh, self._fresh = self._fresh, set()
         if not fresh or self._owner is None:
             return
         wanted = self._owner.assigned(fresh)
-        for partition in fresh:
-            first, end = self._log.bounds(partition)
+        for partition in sorted(fresh):
+            first, end = self._log.first(partition.number), self._log.end(partition.number)
             want = wanted.get(partition, first)
             start = want if first <= want <= end else first
             if start != want:
                 self._owner.gap(Gap(partition, want, start))
             self._positions[partition] = start
-
-
-def _group(grouping: Grouping, partition: Partition, offset: int, records: Sequence[MemoryRecord]) -> int:
-    """Add records to a poll; return their bytes."""
-    number = grouping.open(partition)
-    size = 0
-    for i, record in enumerate(records):
-        address = grouping.address(number, record.headers)
-        if address is None:
-            continue
-        size += len(record.value)
-        group = grouping.group(address)
-        group.values.append(record.value)
-        group.offsets.append(offset + i)
-        group.timestamps.append(record.timestamp)
-        group.index.append(number)
-    return size
