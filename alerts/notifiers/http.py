@@ -11,7 +11,7 @@ import math
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import orjson
+from pydantic import SecretStr
 
 from mlhealth.clock import HOUR, SECOND
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
@@ -39,6 +40,14 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 10.0
     ca_file: str | None = None
+
+    def adding(self, headers: Mapping[str, str]) -> Call:
+        """Return the call with more headers."""
+        return replace(self, headers={**self.headers, **headers})
+
+    def bearing(self, token: SecretStr | None) -> Call:
+        """Return the call with a bearer token, where there is one."""
+        return self if token is None else self.adding({"authorization": f"Bearer {token.get_secret_value()}"})
 
 
 @dataclass(frozen=True)

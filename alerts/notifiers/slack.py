@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mlhealth.alerts.notice import Notice
 from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
-from mlhealth.alerts.notifiers.http import Answer, Call, deliver, json_call, retry_after
+from mlhealth.alerts.notifiers.http import Answer, deliver, json_call, retry_after
 from mlhealth.errors import DeliveryError, PermanentError
 from mlhealth.receiver_config import SlackConfig
 
@@ -46,12 +46,8 @@ class SlackNotifier(Notifier):
         return Delivered(self._call("chat.postMessage", message))
 
     def _call(self, method: str, message: dict[str, Any]) -> str:
-        assert self._config.token is not None
         call = json_call(f"{str(self._config.api).rstrip('/')}/{method}", message, self._config)
-        headers = dict(call.headers) | {"authorization": f"Bearer {self._config.token.get_secret_value()}"}
-        return _timestamp(
-            deliver(Call(call.url, call.method, call.body, headers, call.timeout, call.ca_file))
-        )
+        return _timestamp(deliver(call.bearing(self._config.token)))
 
 
 def message_of(notification: Notification) -> dict[str, Any]:

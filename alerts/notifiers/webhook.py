@@ -52,12 +52,12 @@ def signer(secret: str) -> Webhook:
 
 def signed(call: Call, webhook: Webhook | None, id_: str, now: int) -> Call:
     """Return the call with its id, time and signature headers (without a signer, the id only)."""
-    headers = dict(call.headers) | {"webhook-id": id_}
+    headers = {"webhook-id": id_}
     if webhook is not None:
         moment = to_datetime(now)
         headers["webhook-timestamp"] = str(int(moment.timestamp()))
         headers["webhook-signature"] = webhook.sign(id_, moment, call.body.decode())
-    return Call(call.url, call.method, call.body, headers, call.timeout, call.ca_file)
+    return call.adding(headers)
 
 
 def body_of(notification: Notification) -> dict[str, Any]:

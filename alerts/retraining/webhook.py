@@ -31,12 +31,8 @@ class WebhookTraining(TrainingService):
 
     def submit(self, request: RetrainingRequest) -> Submission:
         call = self._call(str(self._config.url), cloud_event(request), "POST")
-        headers = dict(call.headers) | {
-            "content-type": "application/cloudevents+json",
-            "idempotency-key": request.id,
-        }
-        ready = Call(call.url, call.method, call.body, headers, call.timeout, call.ca_file)
-        answer = deliver(signed(ready, self._signer, request.id, time.time_ns() // 1_000))
+        extra = {"content-type": "application/cloudevents+json", "idempotency-key": request.id}
+        answer = deliver(signed(call.adding(extra), self._signer, request.id, time.time_ns() // 1_000))
         return self._submission(answer, request)
 
     def progress(self, job: Job) -> Progress | None:
@@ -55,11 +51,7 @@ class WebhookTraining(TrainingService):
         return Submission(job, template.replace("{job}", quote(job, safe="")) if template else None)
 
     def _call(self, url: str, data: Any, method: str) -> Call:
-        call = json_call(url, data, self._config, method=method)
-        if self._config.token is None:
-            return call
-        headers = dict(call.headers) | {"authorization": f"Bearer {self._config.token.get_secret_value()}"}
-        return Call(call.url, call.method, call.body, headers, call.timeout, call.ca_file)
+        return json_call(url, data, self._config, method=method).bearing(self._config.token)
 
 
 def progress_of(data: Any) -> Progress:
