@@ -183,7 +183,7 @@ def _stuck(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Ge
 @register("swapped columns", works_on="numeric", at_least=2)
 def _swapped_numeric(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     one, other = (columns[i] for i in rng.choice(len(columns), 2, replace=False))
-    frame.loc[rows, [one, other]] = frame.loc[rows, [other, one]].to_numpy()
+    frame.loc[rows, [one, other]] = frame.loc[rows, [other, one]].to_numpy(copy=True)
     return frame
 
 
@@ -227,7 +227,7 @@ def _recoded(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.
 @register("permuted column")
 def _permuted(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     for column in columns:
-        frame.loc[rows, column] = frame.loc[rows, column].to_numpy()[rng.permutation(int(rows.sum()))]
+        frame.loc[rows, column] = frame.loc[rows, column].to_numpy(copy=True)[rng.permutation(int(rows.sum()))]
     return frame
 
 
@@ -241,7 +241,7 @@ def _misaligned(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.rand
 @register("shifted columns", works_on="numeric", at_least=3)
 def _shifted(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     block = list(columns)
-    frame.loc[rows, block] = frame.loc[rows, [*block[-1:], *block[:-1]]].to_numpy()
+    frame.loc[rows, block] = frame.loc[rows, [*block[-1:], *block[:-1]]].to_numpy(copy=True)
     return frame
 
 
@@ -249,7 +249,7 @@ def _shifted(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.
 def _stale(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     block = list(columns)
     before = np.maximum(np.arange(len(frame)) - int(rng.integers(1, 50)), 0)
-    frame.loc[rows, block] = frame[block].iloc[before].to_numpy()[rows]
+    frame.loc[rows, block] = frame[block].iloc[before].to_numpy(copy=True)[rows]
     return frame
 
 

@@ -14,7 +14,7 @@ from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.dle import DLE
 from mlhealth.estimators.ensemble.answers import Answer, on_log_scale
 from mlhealth.estimators.ensemble.conformal import Factors, calibrate, row_deviations, spread
-from mlhealth.estimators.ensemble.core import Core, Verdict, agrees, in_order
+from mlhealth.estimators.ensemble.core import Core, Verdict, agrees, in_order, rowwise
 from mlhealth.estimators.ensemble.explanations import Bench
 from mlhealth.estimators.ensemble.outputs import OutputSpace
 from mlhealth.estimators.ensemble.replay import Memory
@@ -137,7 +137,7 @@ class Mpp(Estimator):
         first = CBPE if rows.schema.is_classification else DLE
         usual = (first.from_state(_part(state, first.name)), MPPRow.from_state(_part(state, MPPRow.name)))
         reference = Reference.of_params(state.params["reference"])
-        core = Core(Bench.of(memory, space), usual, surrogate, reference.metrics, int(state.params["seed"]))
+        core = Core(Bench.of(memory, space, rowwise(usual)), usual, surrogate, reference.metrics, int(state.params["seed"]))
         factors = Factors({m: tuple(f) for m, f in state.params["factors"].items()})
         return cls(reference, core, factors)
 

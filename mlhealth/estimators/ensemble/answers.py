@@ -17,8 +17,14 @@ from mlhealth.estimators.reference import labels
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
-FROM_LABELS = 0.6
-"""Share of the value read off known labels; the rest comes from the window's own answers, recalibrated."""
+FROM_LABELS = 0.5
+RANKED = 0.7
+COUNTED_FROM_LABELS = {"roc_auc": RANKED, "average_precision": RANKED, "f1": 0.2, "precision": 0.2, "recall": 0.2}
+"""Share of the value read off known labels; the rest comes from the window's own answers, recalibrated.
+
+Metrics that depend on how many rows were predicted positive are better read off the window, which shows that number;
+rankings better off labels, because recalibration to posteriors flattens them.
+"""
 LEAST_BELIEF = 0.02
 
 
@@ -75,7 +81,7 @@ def mix(
             for c, outcomes in zip(kept, recalibrated, strict=True)
         ]
         known = [(c.belief, p) for c, p in zip(kept, parts, strict=True) if not isinstance(p, str)]
-        out[metric] = _mixture(known, on_log_scale(metric, window)) if known else str(parts[0])
+        out[metric] = _mixture(known, COUNTED_FROM_LABELS.get(metric, FROM_LABELS), on_log_scale(metric, window)) if known else str(parts[0])
     return out
 
 
@@ -94,11 +100,11 @@ def _of_candidate(
     return value, value if other is None else other, deviation
 
 
-def _mixture(parts: Sequence[tuple[float, tuple[float, float, float]]], log: bool) -> Answer:
+def _mixture(parts: Sequence[tuple[float, tuple[float, float, float]]], share: float, log: bool) -> Answer:
     belief = np.array([b for b, _ in parts]) / sum(b for b, _ in parts)
     table = np.array([p for _, p in parts])
     labels_, others = (np.log(np.maximum(table[:, i], 1e-12)) if log else table[:, i] for i in (0, 1))
-    combined = FROM_LABELS * labels_ + (1.0 - FROM_LABELS) * others
+    combined = share * labels_ + (1.0 - share) * others
     value = float(belief @ combined)
     spread = belief @ ((combined - value) ** 2 + 0.25 * (labels_ - others) ** 2)
     sampling = float(np.sqrt(belief @ table[:, 2] ** 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +21,12 @@ from mlhealth.estimators.ensemble.outputs import OutputSpace, merged
 from mlhealth.estimators.ensemble.replay import Memory, treat
 from mlhealth.estimators.ensemble.screening import Movement, screen
 from mlhealth.estimators.ensemble.surrogate import Surrogate
+from mlhealth.estimators.error_model import ErrorModel
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.rows import Rows, Scorer
 
 Floats = NDArray[np.float64]
+Usual = tuple[CBPE, MPPRow] | tuple[DLE, MPPRow]
 MOST_ROWS = 4_000
 """Window rows that are looked at; of a larger window, a subset that depends on the rows' contents only."""
 AGREEMENT = 0.97
@@ -57,7 +59,7 @@ class Core:
     """Reference memory, the methods for windows where nothing moved, and the stand-ins for the deployed model."""
 
     bench: Bench
-    usual: tuple[CBPE, MPPRow] | tuple[DLE, MPPRow]
+    usual: Usual
     surrogate: Surrogate
     metrics: tuple[str, ...]
     seed: int
@@ -75,7 +77,7 @@ class Core:
             from mlhealth.estimators.ensemble.distil import distil
 
             surrogate = distil(inputs, memory.encoding, space)
-        return cls(Bench.of(memory, space), usual, surrogate, tuple(inputs.metrics), inputs.seed)  # type: ignore[arg-type]
+        return cls(Bench.of(memory, space, rowwise(usual)), usual, surrogate, tuple(inputs.metrics), inputs.seed)  # type: ignore[arg-type]
 
     def judge(self, window: Rows, scorer: Scorer | None = None) -> Verdict:
         """Return what is thought of a window (rows in any order); the scorer is asked only if it is suspicious."""
@@ -135,6 +137,12 @@ class Core:
                 note = f"the scorer could not be asked ({error})"
         stand_in = self.surrogate.near(window, memory.rows, seed=self.seed)
         return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note or "surrogate"
+
+
+def rowwise(usual: Usual) -> Callable[[Rows], Floats] | None:
+    """Return P(class | row) by the row model of the usual methods, where there is one."""
+    model = usual[1].model
+    return model.posterior if isinstance(model, ErrorModel) else None
 
 
 def in_order(rows: Rows) -> Rows:

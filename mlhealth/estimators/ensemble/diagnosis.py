@@ -37,17 +37,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Treated:
-    """The fitted mixture of one column: operators with their fractions, and chi-square before and after."""
+    """The fitted mixture of one column: operators with their fractions, and chi-square before and after.
+
+    `after` has in it what the operators' freedom costs. `chance`: chi-square that sampling alone leaves.
+    """
 
     name: str
     operators: tuple[tuple[Operator, float], ...]
     before: float
     after: float
+    chance: float
 
     @property
     def explained(self) -> float:
-        """Share of the column's misfit that the operators explain, 0 to 1."""
-        return 1.0 - self.after / self.before if self.before > 0 else 0.0
+        """Share of the column's misfit beyond chance that the operators explain, 0 to 1."""
+        return 1.0 - max(self.after - self.chance, 0.0) / max(self.before - self.chance, 1.0)
 
 
 class Moments:
@@ -138,7 +142,8 @@ def diagnose(column: Column, dictionary: Sequence[Operator], rng: np.random.Gene
             break
         chosen, share, left = best
     kept = [(dictionary[i], float(q)) for i, q in zip(chosen, share, strict=True) if q > 0.01]
-    return Treated(column.name, tuple(kept), before, left)
+    cost = left + sum(_freedom(dictionary[i]) for i in chosen)
+    return Treated(column.name, tuple(kept), before, cost, float(len(gap)))
 
 
 def _next(
@@ -152,10 +157,15 @@ def _next(
             continue
         share = _fractions(np.column_stack([directions[j] for j in [*chosen, i]]), gap)
         left = float(((gap - np.column_stack([directions[j] for j in [*chosen, i]]) @ share) ** 2).sum())
-        cost = left * (1.0 if dictionary[i].named else 1.1)
+        cost = left + sum(_freedom(dictionary[j]) for j in [*chosen, i])
         if cost < best_cost:
             best, best_cost = ([*chosen, i], share, left), cost
     return best
+
+
+def _freedom(operator: Operator) -> float:
+    """Return what an operator gains by drawing from the window itself: about 1 for each cell it can match."""
+    return 1.5 * BINS if operator.kind in ("redraw", "transport") else 0.0
 
 
 def _fractions(directions: Floats, gap: Floats) -> Floats:

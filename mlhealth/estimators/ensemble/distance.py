@@ -47,18 +47,22 @@ def _outside(encoding: Encoding, name: str, values: pd.Series) -> Floats:
     return np.column_stack([absent, unseen]).astype(float)
 
 
-def separation(explained: Floats, weights: tuple[Floats, Floats], window: Floats) -> float:
+def separation(explained: Floats, weights: tuple[Floats, Floats], window: tuple[Floats, NDArray[np.bool_]]) -> float:
     """Return the cross-fitted AUC between weighted explained reference rows and window rows.
 
-    `weights`: of the explained rows, (n,) each, learnt from the even and from the odd window rows. Discriminant and
-    weights of one half are judged on the other, so that flexible weights are charged for their freedom.
+    `window`: its features, and which rows are in its first half. `weights`: of the explained rows, (n,) each, learnt
+    from the first and from the second half. Discriminant and weights of one half are judged on the other, so that
+    flexible weights are charged for their freedom.
     """
+    seen, first = window
+    even = np.arange(len(explained)) % 2 == 0
     aucs = []
-    for fold, weight in enumerate(weights):
-        fit_e, fit_w = np.arange(len(explained)) % 2 == fold, np.arange(len(window)) % 2 == fold
-        direction = _discriminant(explained[fit_e], weight[fit_e], window[fit_w])
-        aucs.append(weighted_auc(explained[~fit_e] @ direction, weight[~fit_e], window[~fit_w] @ direction))
-    return float(np.mean(aucs))
+    for weight, fit_e, fit_w in ((weights[0], even, first), (weights[1], ~even, ~first)):
+        if fit_w.sum() < 2 or (~fit_w).sum() < 1:
+            continue
+        direction = _discriminant(explained[fit_e], weight[fit_e], seen[fit_w])
+        aucs.append(weighted_auc(explained[~fit_e] @ direction, weight[~fit_e], seen[~fit_w] @ direction))
+    return float(np.mean(aucs)) if aucs else 0.5
 
 
 def _discriminant(explained: Floats, weight: Floats, window: Floats) -> Floats:

@@ -68,7 +68,7 @@ def broken_columns(memory: Memory, window: Rows, window_scores: Floats, evidence
     """Return the columns that were broken, each with what was done to it."""
     movement = evidence.movement
     suspicious = (movement.missing > MARGINAL) | (evidence.outside > evidence.tolerance)
-    trusted = trusted_columns(memory, window_scores, suspicious, evidence.rows)
+    trusted = trusted_columns(memory, window_scores, suspicious, movement.marginal, evidence.rows)
     which = _most_moved(evidence, evidence.suspects | ~trusted)
     if not which:
         return []
@@ -109,7 +109,7 @@ def _is_broken(treated: Treated, place: int, evidence: Evidence, trusted: bool) 
     if lead.kind == "copy":
         return treated.explained > 0.7
     if lead.kind == "scale":
-        return treated.explained > 0.85 and (lead.number > 1.5 or lead.number < 0 or 1e-5 < lead.number < 0.65)
+        return treated.explained > 0.75 and (lead.number > 1.5 or lead.number < 0 or 1e-5 < lead.number < 0.65)
     return False
 
 

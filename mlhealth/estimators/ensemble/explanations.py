@@ -24,7 +24,7 @@ from mlhealth.estimators.ensemble.weights import covariate_weights, label_mix
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
-CHARGES = {"": 0.0, "covariate": 0.004, "label": 0.004}
+CHARGES = {"": 0.0, "covariate": 0.012, "label": 0.004}
 """What weights must gain in separation before they are preferred to none."""
 REPLAY_CHARGE = 0.01
 """What a replay must gain."""
@@ -62,14 +62,16 @@ class Bench:
     space: OutputSpace
     grids: tuple[Floats, ...]
     order: NDArray[np.intp]
+    rowwise: Callable[[Rows], Floats] | None = None
+    """P(class | row) of untreated rows by a model of all columns, sharper than scores alone; None where there is none."""
 
     @classmethod
-    def of(cls, memory: Memory, space: OutputSpace) -> Bench:
+    def of(cls, memory: Memory, space: OutputSpace, rowwise: Callable[[Rows], Floats] | None = None) -> Bench:
         """Prepare a bench for reference rows."""
         numbers = space.numbers(memory.rows)
         grids = tuple(np.sort(numbers[:, j]) for j in range(numbers.shape[1]))
         telling = np.abs(_correlation(memory.scores, numbers)).max(axis=1)
-        return cls(memory, LabelGroups.of(memory.rows), space, grids, np.argsort(-telling, kind="stable"))
+        return cls(memory, LabelGroups.of(memory.rows), space, grids, np.argsort(-telling, kind="stable"), rowwise)
 
     def outputs(self, rows: Rows) -> Floats:
         """Return normal scores of what the model answered, (n, p)."""
@@ -98,15 +100,21 @@ def _correlation(scores: Floats, numbers: Floats) -> Floats:
 def candidates(bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Treated, ...], Rows]]) -> list[Candidate]:
     """Return every explanation of the window, judged; `treatments`: treated columns with the rows they give."""
     seen, view = bench.features(window), bench.view(window)
-    even = np.arange(len(window)) % 2 == 0
+    even = half_of(seen)
     found = []
     for treated, rows in treatments:
         features = bench.features(rows)
         for weighting, weigh in _weightings(bench, rows, window, view).items():
             halves = (weigh(even), weigh(~even))
-            apart = distance.separation(features, halves, seen)
+            apart = distance.separation(features, halves, (seen, even))
             found.append(Candidate(treated, weighting, rows, weigh(np.ones(len(window), bool)), apart))
     return believe(found, len(window))
+
+
+def half_of(seen: Floats) -> NDArray[np.bool_]:
+    """Return half of the rows, (n,), equal (hence adjacent) rows together, lest one half gives the other away."""
+    fresh = np.concatenate([[False], (seen[1:] != seen[:-1]).any(axis=1)])
+    return np.cumsum(fresh) % 2 == 0
 
 
 Weigh = Callable[[NDArray[np.bool_]], Floats]
@@ -115,7 +123,8 @@ Weigh = Callable[[NDArray[np.bool_]], Floats]
 def _weightings(bench: Bench, rows: Rows, window: Rows, view: Floats) -> dict[str, Weigh]:
     """Return the ways of weighting treated reference rows, each learnt from some of the window's rows."""
     own = bench.view(rows)
-    posterior = bench.groups.posterior(rows, window)
+    untreated = rows is bench.memory.rows
+    posterior = bench.rowwise(window) if untreated and bench.rowwise else bench.groups.posterior(rows, window)
     return {
         "": lambda mask: np.ones(len(rows)),
         "covariate": lambda mask: covariate_weights(own, view[mask]),

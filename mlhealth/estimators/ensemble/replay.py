@@ -61,15 +61,19 @@ def plain_values(column: pd.Series, numeric: bool) -> Values:
     return np.where(column.isna().to_numpy(), None, values)
 
 
-def trusted_columns(memory: Memory, window_scores: Floats, broken: Mask, rows: float) -> Mask:
-    """Return the columns whose ties to one another hold, leaving out `broken` ones and the loosest one by one."""
+def trusted_columns(memory: Memory, window_scores: Floats, broken: Mask, moved: Floats, rows: float) -> Mask:
+    """Return the columns whose ties to one another hold, leaving out `broken` ones and the worst one by one.
+
+    `moved`: how far each column's values have moved (d,); of two columns that lost their tie, the one that moved more
+    is the worse.
+    """
     trusted = ~broken
     while trusted.sum() > 2:
         _, loosened = ties(memory.expectations, window_scores, trusted, rows)
-        loosened = np.where(trusted, loosened, -np.inf)
-        worst = int(np.argmax(loosened))
-        if loosened[worst] <= TIES:
+        if not (trusted & (loosened > TIES)).any():
             break
+        loose = trusted & (loosened > TIES / 3)
+        worst = int(np.argmax(np.where(loose, loosened + moved, -np.inf)))
         trusted[worst] = False
     return trusted
 

@@ -24,6 +24,10 @@ from mlhealth.estimators.rows import Rows
 Floats = NDArray[np.float64]
 ONE_HOT = 40
 """Categories of a column that the ridge model knows apart."""
+LEAST_SEEN = 600
+"""Reference rows that a correction learns from, at least; it learns from as many as the window has."""
+WORTH_FIXING = 0.02
+"""Mean error, in log-odds or standard units, below which a stand-in is not corrected."""
 FAR = 1e6
 """Standardised values are kept within this, so that a unit error by a factor of a million stays finite."""
 
@@ -97,17 +101,17 @@ class Surrogate:
 
     def near(self, window: Rows, reference: Rows, *, seed: int) -> Corrected:
         """Return the stand-in corrected by what the window and reference rows show of the deployed model."""
-        seen = pd.concat([window.features, reference.features], ignore_index=True)
-        truth = np.vstack([self.space.numbers(window), self.space.numbers(reference)])
-        linear, trees = self.linear_numbers(seen), self.tree_numbers(seen)
         n = len(window)
-        errors = [np.abs(guess[:n] - truth[:n]).mean() + np.abs(guess[n:] - truth[n:]).mean() for guess in (linear, trees)]
-        use_linear = bool(errors[0] < errors[1])
+        some = reference.take(np.linspace(0, len(reference) - 1, min(len(reference), max(n, LEAST_SEEN))).astype(np.intp))
+        seen = pd.concat([window.features, some.features], ignore_index=True)
+        truth = np.vstack([self.space.numbers(window), self.space.numbers(some)])
+        linear, trees = self.linear_numbers(seen), self.tree_numbers(seen)
+        off = [np.abs(guess[:n] - truth[:n]).mean() + np.abs(guess[n:] - truth[n:]).mean() for guess in (linear, trees)]
+        use_linear = bool(off[0] < off[1])
         left = truth - (linear if use_linear else trees)
-        weight = np.concatenate([np.full(n, 1.0), np.full(len(reference), n / max(len(reference), 1))])
         matrix = self.with_guesses(seen, linear, trees)
         fixes = tuple(
-            _boost(matrix, left[:, j], seed, rounds=60, weight=weight) if np.abs(left[:, j]).mean() > 0.02 else None
+            _boost(matrix, left[:, j], seed, rounds=60) if np.abs(left[:, j]).mean() > WORTH_FIXING else None
             for j in range(left.shape[1])
         )
         return Corrected(self, use_linear, fixes)
@@ -159,9 +163,9 @@ def _ridge(design: Floats, numbers: Floats) -> Floats:
     return np.linalg.solve(inner, (design * weight[:, None]).T @ numbers)
 
 
-def _boost(matrix: Floats, target: Floats, seed: int, *, rounds: int, weight: Floats | None = None) -> Any:
+def _boost(matrix: Floats, target: Floats, seed: int, *, rounds: int) -> Any:
     model = HistGradientBoostingRegressor(
         max_iter=rounds, learning_rate=0.1, max_leaf_nodes=16, min_samples_leaf=10, early_stopping=False,
         l2_regularization=1.0, random_state=seed,
     )  # fmt: skip
-    return model.fit(matrix, target, sample_weight=weight)
+    return model.fit(matrix, target)

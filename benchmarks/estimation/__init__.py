@@ -1,0 +1,1 @@
+"""How well performance is estimated without labels, on real tables: the protocol, the peers, the verdict."""

@@ -1,0 +1,97 @@
+"""`python -m benchmarks.estimation`: measure, print the tables and the gate's verdict, write results and docs."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.estimation import measure, nannyml_peer, scoring, tables
+from benchmarks.estimation.primaries import PRIMARIES
+from benchmarks.estimation.report import publish
+from benchmarks.estimation.windows import CHOSEN_ON, Case, Plan, Window, prepare, windows
+from mlhealth.corrupt import kinds
+from mlhealth.schema import Task
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+METHODS = {True: ("cbpe", "mpp_row", "iw", "pape", "sld", "schelter"), False: ("dle", "mpp_row", "shadow")}
+"""Methods beside `mpp`, of classifiers and of regressors."""
+
+
+def main() -> None:
+    """Run the benchmark as the command line says."""
+    wanted = _arguments()
+    warnings.filterwarnings("ignore")
+    python = None if wanted.no_peer else nannyml_peer.interpreter()
+    if python is None:
+        print("NannyML is left out: its environment could not be made, or was not asked for")
+    records: list[measure.Record] = []
+    costs: list[dict[str, object]] = []
+    for name in wanted.tables or tables.names(wanted.data):
+        table = tables.load(wanted.data, name)
+        for primary in _primaries(name, wanted):
+            case = prepare(table, primary, wanted.seed)
+            made = list(_windows(case, wanted))
+            found = list(_measure(case, made, python, costs))
+            records += found
+            print(f"{name}, {primary}: {len(made)} windows", flush=True)
+    found_table = scoring.frame(records)
+    if wanted.records:
+        found_table.to_parquet(wanted.records)
+    publish(found_table, pd.DataFrame(costs), write=not wanted.quick)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with tables and datasets.json")
+    parser.add_argument("--tables", nargs="*", help="only these tables")
+    parser.add_argument("--primaries", nargs="*", choices=PRIMARIES, help="only these primary models")
+    parser.add_argument("--quick", action="store_true", help="few windows of three tables; writes nothing")
+    parser.add_argument("--no-peer", action="store_true", help="leave NannyML out")
+    parser.add_argument("--records", type=Path, help="write every answer to this parquet file")
+    parser.add_argument("--seed", type=int, default=0)
+    wanted = parser.parse_args()
+    if wanted.quick:
+        wanted.tables = wanted.tables or ["adult", "compas", "bike_hour"]
+        wanted.primaries = wanted.primaries or ["boosting"]
+    return wanted
+
+
+def _primaries(table: str, wanted: argparse.Namespace) -> Sequence[str]:
+    """Linear and boosting for every table, and a forest or a network in turn."""
+    if wanted.primaries:
+        return wanted.primaries  # type: ignore[no-any-return]
+    return ("linear", "boosting", ("forest", "network")[sum(map(ord, table)) % 2])
+
+
+def _windows(case: Case, wanted: argparse.Namespace) -> Iterator[Window]:
+    """Make windows of the failure kinds that choices were made on, then of those that only confirm."""
+    others = tuple(k for k in sorted(kinds()) if k not in CHOSEN_ON)
+    rng = np.random.default_rng([wanted.seed, sum(map(ord, case.table + case.primary))])
+    some = tuple(str(k) for k in rng.choice(others, 3, replace=False))
+    sizes = (500,) if wanted.quick else (500, 2000)
+    yield from windows(case, Plan(sizes, 1 if wanted.quick else 2, (*CHOSEN_ON, *some), wanted.seed))
+
+
+def _measure(
+    case: Case, made: Sequence[Window], python: Path | None, costs: list[dict[str, object]]
+) -> Iterator[measure.Record]:
+    known = measure.truths(case, made)
+    rng = np.random.default_rng(7)
+    for truth in known:
+        yield from measure.baselines(truth, rng)
+    if python is not None:
+        yield from nannyml_peer.ask(python, case, known)
+    classify = case.reference.schema.task is not Task.REGRESSION
+    for name, method, live, seconds in measure.fitted(case, METHODS[classify]):
+        costs.append({"table": case.table, "primary": case.primary, "method": name, "fit_seconds": seconds})
+        for truth in known:
+            yield from measure.ask(truth, name, method, live=live)
+
+
+if __name__ == "__main__":
+    main()
