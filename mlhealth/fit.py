@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline, FittedState
+from mlhealth.baseline import Baseline, FittedState, Null
 from mlhealth.baseline_files import seal
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.detectors import fit_nulls
@@ -22,8 +22,10 @@ from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.events.batch import LABEL, TIME, EventBatch
 from mlhealth.events.normalise import Normalised, Origin, normalise
 from mlhealth.layout import layout_of
+from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile, bottom_k
 from mlhealth.reference_checks import check_scorer, reference_notes
+from mlhealth.residuals import residual_nulls
 from mlhealth.schema import ModelSchema
 from mlhealth.schema_file import SchemaFile, complete
 from mlhealth.threads import single_threaded
@@ -105,6 +107,7 @@ def _assemble(
     profile = WindowProfile.of(batch, layout)
     tell("replaying reference windows", 0.8)
     nulls = fit_nulls(profile, np.random.default_rng(inputs.seed), batch=batch)
+    nulls |= _budget_nulls(inputs, fitted)
     known = reference_metrics(inputs.reference, inputs.metrics)
     tell("sealing", 0.98)
     return seal(
@@ -121,6 +124,16 @@ def _assemble(
             seed=inputs.seed,
         )
     )
+
+
+def _budget_nulls(inputs: FitInputs, fitted: Mapping[str, FittedState]) -> dict[tuple[str, str], Null]:
+    """Return how the estimates of the method that will answer spread over the reference's own windows."""
+    schema = inputs.reference.schema
+    method = default_method(fitted)
+    estimator = estimator_named(method, schema.task).from_state(fitted[method])
+    objective = Objective.of(inputs.metrics[0], schema)
+    with single_threaded():
+        return residual_nulls(estimator, inputs.reference, objective, np.random.default_rng(inputs.seed))
 
 
 def _mode(inputs: FitInputs) -> str:

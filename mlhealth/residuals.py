@@ -7,7 +7,7 @@ spread more than independent ones would: the spread is widened by what a moving-
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,7 +47,7 @@ class Replayed:
 
 def residual_nulls(
     estimator: Estimator, reference: Rows, objective: Objective, rng: np.random.Generator
-) -> Mapping[tuple[str, str], Null]:
+) -> dict[tuple[str, str], Null]:
     """Return the nulls of residuals and deviations; empty where the reference is too short for any window size."""
     found = [replay(estimator, reference, objective, rows) for rows in SIZES]
     return nulls([r for r in found if len(r.residuals) >= FEWEST_WINDOWS], rng)
