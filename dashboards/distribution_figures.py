@@ -75,7 +75,10 @@ def distribution_figure(feature: FeatureCounts, *, theme: Theme = LIGHT, height:
     stroke = {"symbol": "line-ew", "size": 11, "line": {"width": 2.6, "color": theme.limit}}
     figure.add_scatter(y=bars.baseline, name="baseline", mode="markers", marker=stroke, **drawn)
     step = max(1, len(x) // 7) if numeric else 1
-    ticks = [n for n in x if n % step == 0 or not _is_number(bars.labels[n])]
+    odd = [n for n in x if not _is_number(bars.labels[n])]
+    ticks = (
+        [n for n in x if n in odd or (n % step == 0 and not {n + 1, n + 2} & set(odd[-3:]))] if numeric else x
+    )
     texts = [plain(shortened(bars.labels[n].split(" to ")[0], 14)) for n in ticks]
     figure.update_xaxes(tickvals=ticks, ticktext=texts, showgrid=False, tickangle=-35, automargin=True)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=5)

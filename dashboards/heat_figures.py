@@ -97,6 +97,7 @@ def _colour_bar() -> dict[str, object]:
         "outlinewidth": 0,
         "tickvals": [0, 1, 2, 3],
         "ticktext": ["0", "1 = threshold", "2", "≥ 3"],
+        "tickangle": 0,
         "tickfont": {"size": 10},
     }
 

@@ -107,6 +107,8 @@ def span(start: int, end: int) -> str:
     '1970-01-01 00:00 – 01:00'
     """
     a, b = to_datetime(start), to_datetime(end)
+    if end % DAY == 0 and end - start <= DAY and a.date() == to_datetime(end - 1).date():
+        return f"{a:%Y-%m-%d %H:%M} – 24:00"
     return (
         f"{a:%Y-%m-%d %H:%M} – {b:%H:%M}"
         if a.date() == b.date()

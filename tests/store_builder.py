@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from mlhealth import report_json
-from mlhealth.baseline import Baseline
 from mlhealth.baseline_files import to_bytes
 from mlhealth.clock import HOUR, ManualClock
 from mlhealth.queries import Queries
@@ -18,7 +17,7 @@ from mlhealth.store import alert_tables as alert
 from mlhealth.store import tables
 from mlhealth.store.database import Database
 from mlhealth.store.schema import ensure
-from mlhealth.store.tokens import Tokens
+from mlhealth.store.tokens import TokenRequest, Tokens, parse_scopes
 from tests import profile_builder
 from tests.report_builder import START, Story, reports
 
@@ -58,7 +57,9 @@ class FilledStore:
         self._insert(tables.baseline_activations, [named | active])
         told = [replace(report, baseline=made.hash) for report in reports(story)]
         self.add_reports([*told, *(segment(report, "region=north") for report in told)])
-        self._insert(tables.window_profiles, [_profile(report, made) for report in told])
+        windows = {factor: profile_builder.window(made, income_factor=factor) for factor in (1.0, 100.0)}
+        packed = {factor: (profile.rows, profile.to_bytes()) for factor, profile in windows.items()}
+        self._insert(tables.window_profiles, [_profile(report, packed) for report in told])
         self.add_alerts(**named)
         self.add_retraining(**named)
 
@@ -130,6 +131,10 @@ class FilledStore:
         bad = {"reason": "not JSON: unexpected character at byte 17", "created": NOW}
         self._insert(tables.rejections, [place | {"offset": n, "row": 0} | bad for n in (117, 4031)])
 
+    def add_token(self, name: str, *scopes: str, lifetime: int | None = None) -> str:
+        """Make a token and return its text."""
+        return self.tokens.create(TokenRequest(name, parse_scopes(scopes), lifetime), self.clock.now())[1]
+
     def _insert(self, table: sa.Table, rows: Sequence[dict[str, object]]) -> None:
         if rows:
             with self.database.begin() as connection:
@@ -141,11 +146,10 @@ def segment(report: WindowReport, name: str) -> WindowReport:
     return replace(report, key=replace(report.key, segment=name), rows=report.rows // 3)
 
 
-def _profile(report: WindowReport, made: Baseline) -> dict[str, object]:
+def _profile(report: WindowReport, packed: Mapping[float, tuple[int, bytes]]) -> dict[str, object]:
     key = {name: getattr(report.key, name) for name in ("model", "version", "segment", "start", "end")}
-    factor = 100.0 if report.health.status is HealthStatus.CRITICAL else 1.0
-    profile = profile_builder.window(made, income_factor=factor)
-    return key | {"baseline": made.hash, "rows": profile.rows, "profile": profile.to_bytes()}
+    rows, profile = packed[100.0 if report.health.status is HealthStatus.CRITICAL else 1.0]
+    return key | {"baseline": report.baseline, "rows": rows, "profile": profile}
 
 
 def _row(report: WindowReport) -> dict[str, object]:

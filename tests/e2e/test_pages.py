@@ -1,0 +1,240 @@
+"""The pages in a real Chromium: charts are drawn, nothing is blocked, nothing overflows, everyone can use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page
+
+from mlhealth.clock import HOUR
+from tests.report_builder import START, Story
+from tests.store_builder import FilledStore
+from tests.web_server import application, served
+
+MODEL = "/models/loan-default/versions/3"
+WINDOW = f"{MODEL}/windows/{START + 31 * HOUR}"
+PAGES = ("/", MODEL, WINDOW, "/alerts", "/retraining", "/monitor", "/docs", "/login", "/nowhere")
+PHONE = {"width": 360, "height": 740}
+LONG = "a_model_whose_name_goes_on_" * 6
+RTL = "نموذج القروض"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with a model whose input broke, one of each odd kind, and alerts."""
+    store = FilledStore(tmp_path_factory.mktemp("site"))
+    store.add_loans()
+    store.add_stream()
+    store.add_story(replace(Story(), model=LONG, version="2026-01-01T00.00.00-build-" * 3))
+    store.add_story(replace(Story(), model=RTL, version="١"))
+    store.add_story(replace(Story(), model="one-window", windows=1))
+    store.add_story(replace(Story(), model="cannot-tell", unknown=range(48)))
+    store.add_version("expected", "1", "expected")
+    with served(application(store)) as address:
+        yield address
+
+
+@pytest.fixture
+def faults(page: Page) -> Iterator[list[str]]:
+    """Everything the page's console and network complained about; a test ends with none."""
+    found: list[str] = []
+    page.on(
+        "console",
+        lambda message: found.append(message.text) if message.type in {"error", "warning"} else None,
+    )
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("request", lambda request: found.append(request.url) if foreign(request.url) else None)
+    yield found
+    assert found == []
+
+
+def foreign(url: str) -> bool:
+    """Whether an address leads away from this machine."""
+    return url.startswith("http") and not url.startswith("http://127.0.0.1:")
+
+
+def look(page: Page, address: str) -> None:
+    """Open a page and wait until each of its charts is drawn."""
+    page.goto(address)
+    for plot in page.query_selector_all(".plot"):
+        plot.scroll_into_view_if_needed()
+        plot.wait_for_selector("svg.main-svg", state="attached")
+
+
+def overflow(page: Page) -> int:
+    """Return by how many pixels the page is wider than the screen."""
+    return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def first_paint(page: Page, address: str) -> float:
+    """Return milliseconds from asking for a page to its first contents on the screen."""
+    page.goto(address)
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+    return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+
+
+def serious(page: Page) -> list[str]:
+    """Return axe's serious and critical findings, each with the elements it names."""
+    found = Axe().run(page).response["violations"]
+    bad = [v for v in found if v["impact"] in {"serious", "critical"}]
+    return [f"{v['id']}: {[node['target'] for node in v['nodes']][:3]}" for v in bad]
+
+
+def test_model_page_draws_its_charts_without_a_fault(page: Page, site: str, faults: list[str]) -> None:
+    """Estimate, health, drift and timeline are drawn by Plotly under the strict policy, from this service alone."""
+    look(page, site + MODEL)
+    titles = page.locator(".chart figcaption h2").all_inner_texts()
+    assert titles == [
+        "Estimated accuracy",
+        "Health score and its parts",
+        "Drift by feature",
+        "Alerts and retraining",
+    ]
+    assert page.locator(".plot .main-svg").count() >= len(titles)
+    assert page.locator("#now").inner_text().startswith("Estimated accuracy is 8")
+
+
+def test_window_page_tells_why_and_draws_the_distributions(page: Page, site: str, faults: list[str]) -> None:
+    """The reasons stand on top, then the feature that broke, drawn beside the baseline."""
+    look(page, site + WINDOW)
+    assert "income arrives 100× too large" in page.locator(".reasons").inner_text()
+    assert page.locator(".chart figcaption h2").first.inner_text() == "income"
+    assert page.locator(".grid .plot .main-svg").count() >= 8
+    assert "region=north" in page.locator("main").inner_text()
+
+
+def test_overview_leads_to_the_window_that_broke(page: Page, site: str, faults: list[str]) -> None:
+    """From the fleet to the reason takes two clicks: the model, then a window."""
+    look(page, site)
+    page.get_by_role("link", name="loan-default").click()
+    page.locator(".windows tbody tr", has_text="Critical").first.get_by_role("link").click()
+    assert "Broken input" in page.locator(".advice").inner_text()
+
+
+def test_a_click_on_a_point_opens_its_window(page: Page, site: str, faults: list[str]) -> None:
+    """Points of the charts are links to their windows."""
+    look(page, site + MODEL)
+    plot = page.locator(".plot").first
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".scatterlayer .point").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    plot.locator(".hoverlayer .hovertext").first.wait_for()
+    page.mouse.click(box["x"] + 3, box["y"] + 3)
+    page.wait_for_url("**/windows/*")
+
+
+def test_search_and_status_stay_in_the_address(page: Page, site: str, faults: list[str]) -> None:
+    """A slash jumps to the search, which narrows the fleet and can be linked to."""
+    page.goto(site)
+    page.keyboard.press("/")
+    page.keyboard.type("LOAN")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=LOAN*")
+    assert page.locator(".fleet tbody tr").count() == 1
+
+
+def test_period_and_metric_stay_in_the_address(page: Page, site: str, faults: list[str]) -> None:
+    """Choosing a period and a metric gives an address that shows the same again."""
+    look(page, site + MODEL)
+    page.get_by_role("navigation", name="Period").get_by_role("link", name="24h").click()
+    page.get_by_label("Metric").select_option("roc_auc")
+    page.wait_for_url("**metric=roc_auc*")
+    assert "range=24h" in page.url
+    assert page.locator(".chart figcaption h2").first.inner_text() == "Estimated ROC AUC"
+
+
+def test_refresh_renews_the_page_in_place(page: Page, site: str, faults: list[str]) -> None:
+    """With ?refresh=1 the page fetches itself again, and its charts come back."""
+    look(page, f"{site}{MODEL}?refresh=1")
+    page.evaluate("document.querySelector('h1').dataset.old = 'yes'")
+    page.wait_for_selector("h1:not([data-old])")
+    page.wait_for_selector(".plot.drawn")
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_fault(browser: Browser, site: str, path: str, scheme: str) -> None:
+    """axe-core finds nothing serious on any page, in light and dark."""
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    page = context.new_page()
+    look(page, site + path)
+    assert serious(page) == []
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, f"/models/{LONG}/versions/{'2026-01-01T00.00.00-build-' * 3}", f"/models/{RTL}/versions/١"],
+)
+def test_a_phone_needs_no_sideways_scroll(page: Page, site: str, path: str) -> None:
+    """No page is wider than a phone, whatever the names."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    look(page, site + path)
+    assert overflow(page) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [("one-window", "Estimated accuracy is"), ("cannot-tell", "cannot be told")]
+)
+def test_thin_models_have_whole_pages(
+    page: Page, site: str, faults: list[str], model: str, words: str
+) -> None:
+    """One window is enough for a page; where nothing can be told, the page says so."""
+    look(page, f"{site}/models/{model}/versions/3")
+    assert words in page.locator("#now").inner_text()
+
+
+def test_an_expected_version_says_what_it_waits_for(page: Page, site: str, faults: list[str]) -> None:
+    """A version with a baseline and no events explains how events find it."""
+    page.goto(f"{site}/models/expected/versions/1")
+    assert "none of its events has arrived" in page.locator(".empty").inner_text()
+
+
+def test_without_models_the_overview_teaches_the_first_step(
+    page: Page, tmp_path: Path, faults: list[str]
+) -> None:
+    """Every page of an empty store renders, and the first tells how to push a baseline."""
+    with served(application(FilledStore(tmp_path))) as address:
+        page.goto(address)
+        assert "mlhealth baseline push" in page.locator(".empty").inner_text()
+        for path in ("/alerts", "/retraining", "/monitor"):
+            page.goto(address + path)
+            assert page.locator("h1").count() == 1
+        assert serious(page) == []
+
+
+def test_three_hundred_models_paint_within_a_second(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """A fleet of 300 is one page, worst first, painted within a second."""
+    store = FilledStore(tmp_path)
+    for n in range(300):
+        store.add_story(
+            replace(Story(), model=f"model-{n:03}", windows=6, falls=range(5, 6) if n == 123 else range(0))
+        )
+    with served(application(store)) as address:
+        painted = min(first_paint(page, address) for _ in range(3))
+        assert page.locator(".fleet tbody tr").count() == 300
+        assert "model-123" in page.locator(".fleet tbody tr").first.inner_text()
+        assert painted < 1_000
+
+
+def test_login_opens_the_pages_and_logout_closes_them(page: Page, tmp_path: Path) -> None:
+    """With a token in the store, pages ask for it, come back to where one was going, and close again."""
+    store = FilledStore(tmp_path)
+    store.add_loans()
+    text = store.add_token("reader", "read")
+    with served(application(store)) as address:
+        page.goto(f"{address}/alerts?refresh=30")
+        page.get_by_label("Token").fill("mlh_wrong_token")
+        page.get_by_role("button", name="Log in").click()
+        assert "not known" in page.get_by_role("alert").inner_text()
+        page.get_by_label("Token").fill(text)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/alerts?refresh=30")
+        page.get_by_role("button", name="Log out").click()
+        page.goto(f"{address}/alerts")
+        assert "/login" in page.url
