@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from mlhealth.baseline import Baseline
 from mlhealth.clock import to_iso
@@ -57,17 +58,21 @@ class FileReport:
 
 def read_production(path: Path, baseline: Baseline) -> Production:
     """Return the rows of a production file; raises DataError where it lacks a column that cannot be missing."""
-    table = read_table(path)
+    return production_of(read_table(path), baseline, str(path))
+
+
+def production_of(table: pa.Table, baseline: Baseline, name: str) -> Production:
+    """Return the usable rows of a table; `name` is what messages call it. Raises DataError as `read_production`."""
     schema = baseline.schema
-    require_columns(table, [schema.prediction], path=path, purpose="columns.prediction")
-    require_columns(table, schema.scores, path=path, purpose="columns.score")
-    warnings = _missing_features(table.column_names, schema, path)
-    found = normalise(table, schema, Origin.file(path.name, table.num_rows))
+    require_columns(table, [schema.prediction], path=name, purpose="columns.prediction")
+    require_columns(table, schema.scores, path=name, purpose="columns.score")
+    warnings = _missing_features(table.column_names, schema, name)
+    found = normalise(table, schema, Origin.file(Path(name).name, table.num_rows))
     if found.rejections:
         reasons = Counter(rejection.reason for rejection in found.rejections)
         if found.batch.rows == 0:
-            raise DataError(f"{path}: no row can be used: {reasons.most_common(1)[0][0]}")
-        warnings += [f"{path}: {n} rows are left out: {reason}" for reason, n in reasons.most_common(5)]
+            raise DataError(f"{name}: no row can be used: {reasons.most_common(1)[0][0]}")
+        warnings += [f"{name}: {n} rows are left out: {reason}" for reason, n in reasons.most_common(5)]
     timed = schema.timestamp is not None and schema.timestamp in table.column_names
     return Production(found.batch, timed, tuple(warnings))
 
@@ -109,8 +114,8 @@ def _shown(
     return to_iso(profile.first or 0), to_iso(profile.last or 0)
 
 
-def _missing_features(columns: list[str], schema: ModelSchema, path: Path) -> list[str]:
-    missing = [name for name in schema.feature_names if name not in columns]
+def _missing_features(columns: list[str], schema: ModelSchema, name: str) -> list[str]:
+    missing = [feature for feature in schema.feature_names if feature not in columns]
     if len(missing) == len(schema.features):
-        raise DataError(f"{path}: there is no column {missing[0]!r}, nor any other feature of the baseline")
-    return [f"{path}: there is no column {name!r}: taken as missing in every row" for name in missing]
+        raise DataError(f"{name}: there is no column {missing[0]!r}, nor any other feature of the baseline")
+    return [f"{name}: there is no column {feature!r}: taken as missing in every row" for feature in missing]

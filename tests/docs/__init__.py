@@ -1,0 +1,3 @@
+"""What the documents promise is run."""
+
+from __future__ import annotations
