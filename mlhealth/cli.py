@@ -10,7 +10,21 @@ import typer
 
 from mlhealth.errors import MlhealthError
 
-GROUPS = ("demo", "serve", "baseline", "estimate", "backtest", "replay", "rules", "models", "token", "doctor")
+GROUPS = (
+    "demo",
+    "serve",
+    "baseline",
+    "estimate",
+    "backtest",
+    "replay",
+    "rules",
+    "silence",
+    "retraining",
+    "audit",
+    "models",
+    "token",
+    "doctor",
+)
 
 app = typer.Typer(
     name="mlhealth",

@@ -86,7 +86,7 @@ def validated(document: Document, model: type[Model]) -> Model:
         return model.model_validate(document.data)
     except ValidationError as error:
         first = min(
-            error.errors(), key=lambda e: (e["type"] == "missing", document.line(_known(e["loc"], document)))
+            error.errors(), key=lambda e: (_rank(e["type"]), document.line(_known(e["loc"], document)))
         )
         path = _known(first["loc"], document)
         raise document.error(path, _message(first, model, path)) from None
@@ -124,6 +124,11 @@ class _Builder:
             self._lines[child] = line
             out[key] = self.build(value_node, child)
         return out
+
+
+def _rank(kind: str) -> int:
+    """A misspelt key is the cause of a missing one, and of a list that came out too short."""
+    return {"extra_forbidden": 0, "missing": 2, "too_short": 2}.get(kind, 1)
 
 
 def _known(location: Location, document: Document) -> Location:
