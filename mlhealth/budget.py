@@ -18,9 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtri
 
@@ -54,6 +56,11 @@ class AlarmBudget:
 
     incidents: float = 1.0
     period: int = 90 * DAY
+
+    def limit(self, window: int, segments: int = 1) -> float:
+        """Return the evidence (nats) a page is worth, for windows of `window` microseconds of each of `segments`."""
+        windows = segments * self.period / window / self.incidents
+        return math.log(max(windows, LEAST_WINDOWS))
 
 
 @dataclass(frozen=True)
@@ -120,13 +127,12 @@ class BudgetLimits:
         learning: int = 0,
     ) -> Self:
         """Return the limits of a budget that is split evenly over `segments`, for windows of `window` microseconds."""
-        windows = segments * budget.period / window / budget.incidents
         reference = baseline.metrics[objective.metric]
         error = objective.scaled(reference.standard_error, reference.value)
         residuals = baseline.nulls.get((NULL, RESIDUAL))
         deviations = baseline.nulls.get((NULL, DEVIATION))
         spread = None if residuals is None or deviations is None else Spread.of(residuals, deviations)
-        return cls(objective, math.log(max(windows, LEAST_WINDOWS)), error, spread, learning)
+        return cls(objective, budget.limit(window, segments), error, spread, learning)
 
     @property
     def windows_per_incident(self) -> float:
@@ -212,16 +218,21 @@ def gain(loss: float, deviation: float, rows: int, limits: BudgetLimits) -> floa
     contrast = limits.objective.tolerance / spread
     ratio = contrast * (net / spread - contrast / 2.0)
     most = ONE_WINDOW * limits.limit
-    return float(np.clip(ratio - _tail_price(contrast, most, freedom), -most, most))
+    return min(max(ratio - _tail_price(contrast, most, freedom), -most), most)
 
 
 def _tail_price(contrast: float, most: float, freedom: float) -> float:
     """Return by how much the likelihood ratio must shrink to be fair where tails are those of Student's t."""
-    t = np.linspace(-20.0, 20.0, 801)
-    density = stats.t.pdf(t, freedom)
-    ratio = np.clip(contrast * t - contrast * contrast / 2.0, -most, most)
-    mean = float(np.sum(np.exp(ratio) * density) / np.sum(density))
-    return max(math.log(mean), 0.0)
+    t, weight = _student(freedom)
+    ratio = np.minimum(np.maximum(contrast * t - contrast * contrast / 2.0, -most), most)
+    return max(math.log(float(np.exp(ratio) @ weight)), 0.0)
+
+
+@cache
+def _student(freedom: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    t = np.linspace(-25.0, 25.0, 401)
+    density = np.asarray(stats.t.pdf(t, freedom))
+    return t, density / density.sum()
 
 
 def _place(null: Null, level: float) -> int:
