@@ -50,7 +50,7 @@ class Evaluator:
         cls = estimator_named(self.method, baseline.schema.task)
         self._estimator = cls.from_state(baseline.estimators[self.method])
         self._panel = Panel(baseline)
-        self._objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
+        self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
 
     def evaluate(
         self, profile: WindowProfile, key: WindowKey, *, revision: int = 0, sample: pa.Table | None = None
@@ -64,7 +64,7 @@ class Evaluator:
         rows = None if table is None or table.num_rows == 0 else rows_from_table(table, self.baseline.schema)
         detectors = self._panel.run(profile)
         inputs = HealthInputs(
-            objective=self._objective,
+            objective=self.objective,
             estimates=self._estimates(rows),
             drift=main_drift(detectors),
             quality=self._panel.quality(profile),

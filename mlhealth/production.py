@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from mlhealth.baseline import Baseline
-from mlhealth.clock import to_iso
+from mlhealth.budget import BudgetLimits, Ledger
+from mlhealth.clock import HOUR, to_iso
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.normalise import Origin, normalise
@@ -78,13 +79,16 @@ def production_of(table: pa.Table, baseline: Baseline, name: str) -> Production:
 
 
 def reports(production: Production, evaluator: Evaluator, cut: Cut) -> Iterator[FileReport]:
-    """Yield the report of each window of a file, in order."""
+    """Yield the report of each window of a file, in order, each judged within the default false-alarm budget."""
+    limits = BudgetLimits.of(evaluator.baseline, evaluator.objective, window=cut.width or HOUR)
+    ledger = Ledger()
     for window in _windows(production, cut):
         profile = WindowProfile.of(window.batch, evaluator.baseline.layout)
         schema = evaluator.baseline.schema
         key = WindowKey(schema.model, schema.version, "", window.start, window.end)
         start, end = _shown(window, profile, production, cut)
-        yield FileReport(window.index, start, end, evaluator.evaluate(profile, key))
+        report, ledger = ledger.judge(evaluator.evaluate(profile, key), limits)
+        yield FileReport(window.index, start, end, report)
 
 
 def window_count(production: Production, cut: Cut) -> int:
