@@ -217,6 +217,9 @@ def retire(connection: Connection, name: ModelVersion, windows: Sequence[OpenWin
     held = [w.start for w in windows if _rows_now(connection, name, w.start) != w.reported]
     delete_partials(connection, name, [w.start for w in windows if w.start not in held])
     end = min([final_end, *held])
+    r = reports.c
+    over = (r.model == name[0]) & (r.version == name[1]) & (r.end <= end)
+    connection.execute(sa.update(reports).where(over, r.latest, ~r.final).values(final=True))
     lower = sa.or_(t.final_end.is_(None), t.final_end < end)
     connection.execute(sa.update(model_versions).where(*where, lower).values(final_end=end))
     latest = (

@@ -203,7 +203,7 @@ def _judge(
         profile = WindowProfile.from_bytes(part.profile, runtime.layout)
         merged[part.segment] = merged[part.segment].merge(profile) if part.segment in merged else profile
     for column in runtime.segments:
-        for segment in column.segments:
+        for segment in column.segments[:-1]:
             merged.setdefault(segment, WindowProfile.empty(runtime.layout))
     overall = merged[""]
     outcomes = []

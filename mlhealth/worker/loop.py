@@ -59,6 +59,7 @@ class Worker(Owner):
         self, parts: Parts, name: str, pace: Pace | None = None, fault: Fault = lambda _: None
     ) -> None:
         self._parts = parts
+        self.metrics = parts.metrics
         self._name = name
         self._pace = pace or Pace()
         self._fault = fault
