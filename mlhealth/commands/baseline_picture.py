@@ -9,11 +9,16 @@ from rich.text import Text
 
 from mlhealth.baseline import Baseline
 from mlhealth.bins import CategoryBins, NumericBins
+from mlhealth.budget import BudgetLimits
+from mlhealth.budget_cost import cost
 from mlhealth.clock import to_iso
 from mlhealth.commands.terminal import number, sparkline
 from mlhealth.estimators.metric_names import metric_of
+from mlhealth.objective import Objective
 from mlhealth.profile import PREDICTED
 
+SHOWN_ROWS = 1_000
+"""Rows of the hourly windows for which the cost of the false-alarm budget is told."""
 NEXT_MODE = {
     "reference only": "with --scorer, mlhealth asks the model about made-up rows and estimates breaks better",
     "fit-time scorer": "with --train too, and --scorer given to `estimate` or the service, estimates are better still",
@@ -24,7 +29,12 @@ NEXT_MODE = {
 
 def picture(baseline: Baseline, size: int) -> RenderableType:
     """Return a picture of the baseline; `size` is that of its folder in bytes."""
-    parts = [_head(baseline, size), _metrics(baseline), _columns(baseline)]
+    parts: list[RenderableType] = [
+        _head(baseline, size),
+        _metrics(baseline),
+        _budget(baseline),
+        _columns(baseline),
+    ]
     notes = [Text(f"note: {note}", style="yellow") for note in baseline.notes]
     return Group(*parts, *notes)
 
@@ -59,6 +69,12 @@ def _metrics(baseline: Baseline) -> Table:
         interval = f"{number(max(low, known.lower))} to {number(min(high, known.upper))}"
         table.add_row(name, number(metric.value), interval, "primary" if name == baseline.primary else "")
     return table
+
+
+def _budget(baseline: Baseline) -> Text:
+    """Return what the default false-alarm budget costs at hourly windows of a thousand rows."""
+    limits = BudgetLimits.of(baseline, Objective.of(baseline.primary, baseline.schema))
+    return Text("False-alarm budget: " + "; ".join(cost(SHOWN_ROWS, limits)) + "\n")
 
 
 def _columns(baseline: Baseline) -> Table:
