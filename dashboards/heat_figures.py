@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
@@ -60,10 +61,10 @@ def _most_drifted(reports: Sequence[WindowReport], top: int) -> list[str]:
 def _cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
     """Draw one cell per feature and window, as wide as the window; a gap between windows stays empty."""
     edges, columns = axis.columns()
-    grid = [[_capped(ratio(r.drift.get(name)) if r else None) for r in columns] for name in names]
-    links = [
-        [[axis.link(r), _cell_text(axis, r, name)] if r else ["", ""] for r in columns] for name in names
-    ]
+    grid = np.array(
+        [[_capped(ratio(r.drift.get(name)) if r else None) for r in columns] for name in names], np.float64
+    )
+    cells = np.array([[_cell_data(axis, r, name) for r in columns] for name in names], dtype=object)
     figure.add_heatmap(
         x=edges,
         y=list(names),
@@ -74,10 +75,17 @@ def _cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme
         ygap=1,
         colorscale=_scale(theme),
         hoverongaps=False,
-        customdata=links,
-        hovertemplate="%{customdata[1]}<extra></extra>",
+        customdata=cells,
+        hovertemplate="<b>%{y}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         colorbar=_colour_bar(),
     )
+
+
+def _cell_data(axis: TimeAxis, report: WindowReport | None, name: str) -> list[str]:
+    """Return a cell's link, window and verdict."""
+    if report is None:
+        return ["", "", ""]
+    return [axis.link(report), axis.name(report), _verdict(report.drift.get(name))]
 
 
 def _capped(value: float | None) -> float | None:
@@ -115,27 +123,25 @@ def _scale(theme: Theme) -> list[list[float | str]]:
     ]
 
 
-def _cell_text(axis: TimeAxis, report: WindowReport, name: str) -> str:
-    result = report.drift.get(name)
-    head = f"<b>{plain(name)}</b><br>{axis.name(report)}"
+def _verdict(result: DetectorResult | None) -> str:
+    """Return what a detector found, in one line."""
     if result is None or result.statistic is None:
-        return f"{head}<br>unknown" + (f": {plain(result.note)}" if result and result.note else "")
+        return "unknown" + (f": {plain(result.note)}" if result and result.note else "")
     verdict = "drifted" if result.drifted else "within its threshold"
-    numbers = f"{plain(result.detector)} {number(result.statistic)}, threshold {number(result.threshold)}"
-    return f"{head}<br>{numbers}<br>{verdict}"
+    return f"{plain(result.detector)} {number(result.statistic)}, threshold {number(result.threshold)}: {verdict}"
 
 
 def _unknown_cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
     """Mark cells without an answer, so that they are not read as calm ones."""
-    missing = [(axis, r, name) for r in axis.reports for name in names if ratio(r.drift.get(name)) is None]
+    missing = [(r, name) for r in axis.reports for name in names if ratio(r.drift.get(name)) is None]
     if missing:
         figure.add_scatter(
-            x=[axis.middle(r) for _, r, _ in missing],
-            y=[name for _, _, name in missing],
+            x=[axis.middle(r) for r, _ in missing],
+            y=[name for _, name in missing],
             mode="markers",
             marker={"symbol": "x-thin", "size": 6, "line": {"width": 1.2, "color": theme.unknown}},
-            text=[_cell_text(*cell) for cell in missing],
-            hovertemplate="%{text}<extra></extra>",
+            customdata=[[axis.name(r), _verdict(r.drift.get(name))] for r, name in missing],
+            hovertemplate="<b>%{y}</b><br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         )
 
 

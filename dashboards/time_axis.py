@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
+from statistics import median
 
 import plotly.graph_objects as go
 
@@ -18,15 +20,20 @@ Position = datetime | int
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """Where the windows of one or more charts lie; `rows` when windows are counted by rows of a file."""
+    """Where the windows of one or more charts lie; `rows` when windows are counted by rows of a file.
+
+    Windows further apart than `gap` do not touch.
+    """
 
     reports: tuple[WindowReport, ...]
     rows: bool = False
+    gap: int = 1
 
     @classmethod
     def of(cls, reports: Sequence[WindowReport], *, rows: bool = False) -> TimeAxis:
         """Return the axis of reports in any order."""
-        return cls(tuple(sorted(reports, key=lambda r: (r.key.start, r.revision))), rows)
+        ordered = tuple(sorted(reports, key=lambda r: (r.key.start, r.revision)))
+        return cls(ordered, rows, _gap(ordered))
 
     def at(self, micros: int) -> Position:
         """Return the axis position of a moment (or row number)."""
@@ -53,7 +60,7 @@ class TimeAxis:
         y: list[float | None] = []
         previous: int | None = None
         for report in self.reports:
-            if previous is not None and report.key.start > previous + 1:
+            if previous is not None and report.key.start > previous + self.gap:
                 x.append(self.at((previous + report.key.start) // 2))
                 y.append(None)
             x.append(self.middle(report))
@@ -67,7 +74,7 @@ class TimeAxis:
         columns: list[WindowReport | None] = []
         previous: int | None = None
         for report in self.reports:
-            if previous is not None and report.key.start > previous + 1:
+            if previous is not None and report.key.start > previous + self.gap:
                 edges.append(self.at(previous))
                 columns.append(None)
             edges.append(self.at(report.key.start))
@@ -81,7 +88,7 @@ class TimeAxis:
         previous: int | None = None
         for report in self.reports:
             if value(report) is not None:
-                if not found or previous is None or report.key.start > previous + 1:
+                if not found or previous is None or report.key.start > previous + self.gap:
                     found.append([])
                 found[-1].append(report)
                 previous = report.key.end
@@ -95,11 +102,23 @@ class TimeAxis:
         for report in self.reports:
             if not chosen(report):
                 continue
-            if found and report.key.start <= found[-1][1] + 1:
+            if found and report.key.start <= found[-1][1] + self.gap:
                 found[-1] = (found[-1][0], report.key.end)
             else:
                 found.append((report.key.start, report.key.end))
         return found
+
+
+def _gap(reports: Sequence[WindowReport]) -> int:
+    """Return how far apart two windows may be and still count as touching.
+
+    Where a long period shows a choice of its windows, the distance between the chosen ones is no gap.
+    """
+    if len(reports) < 3:
+        return 1
+    distance = median(b.key.start - a.key.start for a, b in pairwise(reports))
+    width = median(r.key.end - r.key.start for r in reports)
+    return 1 if distance <= 1.5 * width + 1 else round(3 * distance)
 
 
 def hatch(

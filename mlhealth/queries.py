@@ -5,7 +5,7 @@ Nothing here writes. Times are event times in microseconds; periods are half-ope
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -133,7 +133,7 @@ class Queries:
         return ReportLine(**found[0]) if found else None
 
     def lines(
-        self, model: str, version: str, period: Period, *, limit: int = 2_000
+        self, model: str, version: str, period: Period, *, limit: int = 10_000
     ) -> tuple[ReportLine, ...]:
         """Return the newest windows of a period in short, oldest first."""
         query = _reports_of(model, version, "", period).with_only_columns(*_LINE)
@@ -149,6 +149,13 @@ class Queries:
         with self.database.read() as connection:
             newest = connection.execute(query.order_by(reports.c.start.desc()).limit(limit)).scalars().all()
         return tuple(from_data(report) for report in reversed(newest))
+
+    def reports_at(self, model: str, version: str, starts: Iterable[int]) -> tuple[WindowReport, ...]:
+        """Return the latest revisions of the windows that start at `starts` and are there, oldest first."""
+        query = _reports_of(model, version, "", Period()).with_only_columns(reports.c.report)
+        query = query.where(reports.c.start.in_(list(starts))).order_by(reports.c.start)
+        with self.database.read() as connection:
+            return tuple(from_data(report) for report in connection.execute(query).scalars())
 
     def report(self, model: str, version: str, start: int, *, segment: str = "") -> WindowReport:
         """Return the latest revision of one window; raises NotFoundError where there is none."""

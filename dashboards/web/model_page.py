@@ -10,11 +10,13 @@ from mlhealth.dashboards import figures
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.periods import known, period
 from mlhealth.dashboards.wording import capital, estimate_text, headline, metric_name
-from mlhealth.queries import Period, Queries, VersionSummary
+from mlhealth.queries import Period, Queries, ReportLine, VersionSummary
 from mlhealth.records import Alert, AlertState, Cause, WindowReport
 
 LISTED = 24
-"""Windows in the table; the charts show all of the period."""
+"""Windows in the table."""
+DRAWN = 240
+"""Windows in a chart; of a longer period, each point is the worst of several in a row."""
 OWNERS = {
     Cause.HARDER_TRAFFIC: "The questions got harder; the model answers as it should. Tell who owns the product.",
     Cause.BROKEN_INPUT: "Data arrives broken. Ask who owns it upstream; retraining does not help.",
@@ -43,6 +45,7 @@ class ModelPage:
     charts: tuple[Chart, ...]
     windows: tuple[WindowReport, ...]
     shown: int
+    stride: int
     alerts: tuple[AlertLine, ...]
     retrainings: tuple[RetrainingLine, ...]
     siblings: tuple[VersionSummary, ...]
@@ -54,8 +57,14 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
     summary = queries.version(model, version)
     chosen = known(view.range)
     newest = summary.latest.end if summary.latest else None
-    reports = queries.reports(model, version, period(chosen, newest))
-    latest = reports[-1] if reports else None
+    lines = queries.lines(model, version, period(chosen, newest))
+    stride = max(1, -(-len(lines) // DRAWN))
+    drawn, listed = (
+        frozenset(line.start for line in part) for part in (worst(lines, stride), lines[-LISTED:])
+    )
+    loaded = queries.reports_at(model, version, drawn | listed)
+    latest = loaded[-1] if loaded else None
+    reports = [report for report in loaded if report.key.start in drawn]
     metrics = shown_metrics(latest)
     metric = view.metric if view.metric in metrics else (latest.health.metric if latest else "")
     of = Of(model, version)
@@ -68,8 +77,9 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
         metric=metric,
         metrics=metrics,
         charts=_charts(reports, metric, episodes, retrainings),
-        windows=tuple(reversed(reports[-LISTED:])),
-        shown=len(reports),
+        windows=tuple(report for report in reversed(loaded) if report.key.start in listed),
+        shown=len(lines),
+        stride=stride,
         alerts=queries.alerts.current(
             of, states=(AlertState.FIRING, AlertState.PENDING, AlertState.RESOLVED)
         ),
@@ -77,6 +87,16 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
         siblings=tuple(v for v in queries.versions(model) if v.version != version),
         advice=advice(latest),
     )
+
+
+def worst(lines: Sequence[ReportLine], stride: int) -> list[ReportLine]:
+    """Return the window with the lowest score of every `stride` windows in a row, and always the newest one.
+
+    A window without a score is chosen only where none of its neighbours has one.
+    """
+    groups = [lines[at : at + stride] for at in range(0, len(lines), stride)]
+    found = [min(group, key=lambda line: (line.score is None, line.score or 0.0)) for group in groups]
+    return found if not lines or found[-1] is lines[-1] else [*found, lines[-1]]
 
 
 def shown_metrics(report: WindowReport | None) -> tuple[str, ...]:
