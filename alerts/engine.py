@@ -163,7 +163,8 @@ class _Turn:
         if verdict.note:
             self._notes[rule.alert] = verdict.note
         if memory is None or transition is not None:
-            memory = Memory(phase, _alert(rule, mark, self._report, phase, self._context))
+            alert = _alert(rule, mark, self._report, phase, self._context)
+            memory = Memory(phase, _keep_identity(alert, memory))
         memory = replace(memory, phase=phase, receivers=tuple(rule.notify), note=verdict.note)
         memory, done = self._consider_retraining(rule, memory)
         self._alerts[mark] = memory
@@ -242,6 +243,13 @@ def _alert(rule: Rule, mark: str, report: WindowReport, phase: Phase, context: d
         annotations=annotations,
         fingerprint=mark,
     )
+
+
+def _keep_identity(alert: Alert, before: Memory | None) -> Alert:
+    """Let the end of an alert carry the labels and severity it was told under: receivers know it by them."""
+    if before is None or alert.state is not AlertState.RESOLVED:
+        return alert
+    return replace(alert, labels=before.alert.labels, severity=before.alert.severity)
 
 
 def _notices(

@@ -68,14 +68,13 @@ class Notifier(ABC):
 
 
 def labels_of(notice: Notice) -> dict[str, str]:
-    """Return the labels by which receivers route and match an alert."""
+    """Return the labels by which receivers route and match an alert; the same for its whole life."""
     alert = notice.alert
     own = {
         "alertname": alert.rule,
         "model": alert.model,
         "version": alert.version,
         "severity": alert.severity,
-        "cause": notice.story.cause,
     }
     return {**alert.labels, **own} | ({"segment": alert.segment} if alert.segment else {})
 

@@ -149,3 +149,10 @@ def test_a_revision_that_uncovers_harm_tells_it() -> None:
     outcome = refold(rules, [replace(window(0), revision=1), replace(window(1), revision=1)], START, told)
     assert [n.kind for n in outcome.notices] == [NoticeKind.FIRING]
     assert len(outcome.requests) == 1
+
+
+def test_an_alert_keeps_its_labels_to_its_end() -> None:
+    """Labels that a template computes are those of the firing, also when it resolves: receivers match by them."""
+    text = DESIGN_RULE.replace("for: 1 ", 'labels: {score: "{{ health.score | number }}"}\n    for: 1 ')
+    fired, ended = fold(parse_rules(text), [window(0), window(1, "healthy")])
+    assert fired.transitions[0].labels == ended.transitions[0].labels == {"score": "5"}
