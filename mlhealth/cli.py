@@ -22,6 +22,8 @@ GROUPS = (
     "retraining",
     "audit",
     "models",
+    "db",
+    "deadletter",
     "token",
     "doctor",
 )

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData
+from pathlib import Path
 
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+
+from mlhealth.errors import ConflictError
 from mlhealth.store import alert_tables, tables, token_tables
 from mlhealth.store.database import Database
 
 TABLES = (tables, alert_tables, token_tables)
 """The modules that add tables to the one `metadata`."""
+_LOCK = 7_310_583
+"""PostgreSQL advisory lock under which one process at a time changes the schema."""
 
 
 def all_tables() -> MetaData:
@@ -16,7 +26,51 @@ def all_tables() -> MetaData:
     return tables.metadata
 
 
-def ensure(database: Database) -> None:
-    """Make the tables that are not there yet."""
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Bring the store to this version's schema; return the schema it had (None: empty) and the one it has."""
     with database.begin() as connection:
-        all_tables().create_all(connection)
+        if not database.is_sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        before = current(connection)
+        _refuse_newer(before)
+        command.upgrade(alembic_config(connection), "head")
+    return before, newest()
+
+
+def ensure(database: Database) -> None:
+    """Make an empty store ready; raises ConflictError where it has another version's schema."""
+    with database.read() as connection:
+        before = current(connection)
+    if before is None:
+        upgrade(database)
+    elif before != newest():
+        _refuse_newer(before)
+        raise ConflictError(
+            f"the store has schema {before} and this version needs {newest()}; stop all processes, run mlhealth db upgrade"
+        )
+
+
+def current(connection: Connection) -> str | None:
+    """Return the schema version of a store, None where it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str:
+    """Return the schema version that this version of mlhealth works with."""
+    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration over an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _refuse_newer(version: str | None) -> None:
+    known = {step.revision for step in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    if version is not None and version not in known:
+        raise ConflictError(
+            f"the store has schema {version}, made by a newer mlhealth; upgrade mlhealth itself"
+        )

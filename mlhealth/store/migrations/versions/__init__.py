@@ -1,0 +1,3 @@
+"""One file per step."""
+
+from __future__ import annotations
