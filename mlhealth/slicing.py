@@ -33,6 +33,5 @@ def time_windows(batch: EventBatch, width: int) -> Iterator[FileWindow]:
     start = (time // width) * width
     order = np.argsort(start, kind="stable")
     starts, first = np.unique(start[order], return_index=True)
-    ends = np.append(first[1:], len(order))
-    for index, (begin, low, high) in enumerate(zip(starts, first, ends, strict=True)):
-        yield FileWindow(index, int(begin), int(begin) + width, batch.take(order[low:high]))
+    for index, (begin, rows) in enumerate(zip(starts.tolist(), np.split(order, first)[1:], strict=True)):
+        yield FileWindow(index, begin, begin + width, batch.take(rows))

@@ -1,0 +1,228 @@
+"""The commands of a first hour: fit a baseline, look at it, estimate, back-test; and every mistake in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+import pytest
+
+from mlhealth.cli import main
+from tests.loans import MODEL_YAML, loan_table
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with reference, production, schema and a fitted baseline."""
+    folder = tmp_path_factory.mktemp("loans")
+    pq.write_table(loan_table(2_000), folder / "ref.parquet")
+    production = loan_table(2_500, seed=1).drop_columns(["y_true"])
+    pq.write_table(production, folder / "prod.parquet")
+    arrow_csv.write_csv(production, folder / "prod.csv")
+    (folder / "model.yaml").write_text(MODEL_YAML)
+    done = run(
+        folder,
+        "baseline",
+        "fit",
+        "ref.parquet",
+        "--schema",
+        "model.yaml",
+        "--method",
+        "cbpe",
+        "--out",
+        "base",
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(folder: Path, *arguments: str) -> Done:
+    """Run mlhealth in `folder` as its console script does, within this process."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        contextlib.chdir(folder),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "argv", ["mlhealth", *arguments])
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def test_a_process_of_its_own_behaves_the_same(place: Path) -> None:
+    """Started as a program, a mistake ends with exit code 2 and one line on standard error."""
+    command = [sys.executable, "-c", "from mlhealth.cli import main; main()", "estimate", "gone.csv"]
+    rest = ["--baseline", "base", "--window-rows", "9"]
+    done = subprocess.run(
+        [*command, *rest], cwd=place, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: gone.csv: there is no such file\n"
+
+
+def test_estimate_prints_one_object_per_window_and_nothing_else(place: Path) -> None:
+    """Standard output is JSON lines, with rows, times and the promised parts."""
+    done = run(
+        place, "estimate", "prod.parquet", "--baseline", "base", "--window-rows", "1000", "--format", "json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(w["window"], w["rows"]) for w in found] == [(0, 1000), (1, 1000), (2, 500)]
+    assert found[0]["start"] == "2026-01-01T00:00:00Z"
+    for window in found:
+        estimate = window["estimates"]["accuracy"]
+        assert estimate["lower"] <= estimate["value"] <= estimate["upper"]
+        assert window["health"]["status"] in {"healthy", "degraded", "critical", "unknown"}
+        assert set(window["drift"]) >= {"income", "debt", "region", "owner"}
+
+
+def test_csv_and_parquet_give_the_same_numbers(place: Path) -> None:
+    """The same rows give the same output, whatever file holds them."""
+    rest = ("--baseline", "base", "--window", "12h", "--format", "json")
+    assert (
+        run(place, "estimate", "prod.csv", *rest).stdout
+        == run(place, "estimate", "prod.parquet", *rest).stdout
+    )
+
+
+def test_files_without_times_are_numbered_by_row(place: Path) -> None:
+    """Without a timestamp column, start and end are row numbers."""
+    table = pq.read_table(place / "prod.parquet").drop_columns(["ts"])
+    pq.write_table(table, place / "untimed.parquet")
+    done = run(
+        place,
+        "estimate",
+        "untimed.parquet",
+        "--baseline",
+        "base",
+        "--window-rows",
+        "2000",
+        "--format",
+        "json",
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(w["start"], w["end"]) for w in found] == [(0, 1999), (2000, 2499)]
+
+
+def test_people_get_tables(place: Path) -> None:
+    """Without --format there is a table with a row per window; `show` tells metrics, mode and hash."""
+    done = run(place, "estimate", "prod.parquet", "--baseline", "base", "--window", "1d")
+    assert done.returncode == 0, done.stderr
+    assert "2026-01-01 00:00" in done.stdout
+    shown = run(place, "baseline", "show", "base")
+    assert shown.returncode == 0, shown.stderr
+    for word in ("roc_auc", "reference only", "income", "primary", "cbpe"):
+        assert word in shown.stdout
+
+
+def test_backtest_tells_alarms_and_truth(place: Path) -> None:
+    """The reference itself, replayed, is compared with its labels."""
+    done = run(
+        place, "backtest", "ref.parquet", "--baseline", "base", "--window-rows", "500", "--format", "json"
+    )
+    assert done.returncode == 0, done.stderr
+    *windows, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(windows) == 4
+    assert last["summary"]["truth"]["windows"] == 4
+    assert "mean absolute error" in run(place, "backtest", "ref.parquet", "--baseline", "base").stdout
+
+
+def test_a_scorer_is_checked_at_the_fit(place: Path) -> None:
+    """A scorer that answers like another model is refused in one line."""
+    (place / "wrong.py").write_text(
+        "def f(x):\n    return x.assign(y_pred=1, y_score=0.9)[['y_pred', 'y_score']]\n"
+    )
+    done = run(
+        place,
+        "baseline",
+        "fit",
+        "ref.parquet",
+        "--schema",
+        "model.yaml",
+        "--scorer",
+        "wrong.py:f",
+        "--out",
+        "other",
+    )
+    assert done.returncode == 2
+    assert "the scorer reproduces only" in done.stderr
+
+
+def test_an_altered_baseline_is_refused(place: Path, tmp_path: Path) -> None:
+    """A changed file of the baseline is named."""
+    shutil.copytree(place / "base", tmp_path / "base")
+    (tmp_path / "base" / "layout.json").write_text("{}")
+    done = run(
+        place, "estimate", "prod.parquet", "--baseline", str(tmp_path / "base"), "--window-rows", "500"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "layout.json was changed or damaged" in done.stderr
+
+
+FIT = ("--schema", "model.yaml", "--out", "never")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("baseline", "fit", "gone.parquet", *FIT), "gone.parquet: there is no such file"),
+        (("baseline", "fit", "empty.csv", *FIT), "empty.csv: the file is empty"),
+        (("baseline", "fit", "small.parquet", *FIT), "small.parquet: has 499 usable rows"),
+        (("baseline", "fit", "prod.parquet", *FIT), "model.yaml: key 'columns.label' names column 'y_true'"),
+        (
+            ("baseline", "fit", "ref.parquet", "--schema", "bad.yaml", "--out", "never"),
+            "bad.yaml:4: columns.predicton",
+        ),
+        (
+            ("baseline", "fit", "ref.parquet", "--schema", "gone.yaml", "--out", "never"),
+            "gone.yaml: cannot be read",
+        ),
+        (
+            ("estimate", "nopred.csv", "--baseline", "base", "--window-rows", "9"),
+            "nopred.csv: there is no column 'y_pred'",
+        ),
+        (
+            ("estimate", "prod.csv", "--baseline", "nowhere", "--window-rows", "9"),
+            "nowhere: there is no such folder",
+        ),
+        (("estimate", "prod.csv", "--baseline", "base"), "give one of --window-rows N and --window DURATION"),
+        (("estimate", "prod.csv", "--baseline", "base", "--window", "1x"), "duration '1x' is not understood"),
+        (("backtest", "prod.csv", "--baseline", "base", "--rules", "bad.yaml"), "bad.yaml:1"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(place: Path, arguments: tuple[str, ...], told: str) -> None:
+    """Exit code 2, nothing on standard output, one line on standard error that names file and key, no traceback."""
+    (place / "empty.csv").write_text("")
+    pq.write_table(loan_table(499), place / "small.parquet")
+    arrow_csv.write_csv(pa.table({"income": [1.0], "y_score": [0.5]}), place / "nopred.csv")
+    (place / "bad.yaml").write_text("model: m\n# misspelt\ncolumns:\n  predicton: y_pred\n")
+    done = run(place, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+    assert not (place / "never").exists()
