@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlhealth.baseline import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
@@ -62,17 +63,25 @@ class MPPRow(Estimator):
     ) -> dict[str, PerformanceEstimate]:
         del scorer
         by = Answering(self.name, self.reference, window.schema, level)
+        expected = self.row_expectations(window)
         if isinstance(self.model, ErrorBins):
-            return loss_estimates(by, self.model.expected(window), self.model.error)
+            return loss_estimates(by, expected, self.model.error)
         if isinstance(self.model, ErrorModel):
-            return class_estimates(by, window, self.model.posterior(window))
+            return class_estimates(by, window, expected)
         note = (
             f"the reference has only {self.reference.errors} wrong predictions ({FEW_ERRORS} are needed to "
             "model them): taken from calibrated scores"
         )
         by = Answering(self.name, self.reference, window.schema, level, EstimateStatus.WIDENED, note)
-        posterior = self.model.posterior(window.prediction.astype(np.int64), window.scores)
-        return class_estimates(by, window, posterior, self.reference.rows / 4)
+        return class_estimates(by, window, expected, self.reference.rows / 4)
+
+    def row_expectations(self, window: Rows) -> NDArray[np.float64]:
+        """Return P(class | row), (n, k), or for regression each row's expected losses, (n, 6)."""
+        if isinstance(self.model, ErrorBins):
+            return self.model.expected(window)
+        if isinstance(self.model, ErrorModel):
+            return self.model.posterior(window)
+        return self.model.posterior(window.prediction.astype(np.int64), window.scores)
 
     def state(self) -> FittedState:
         params = {"reference": self.reference.params(), "kind": type(self.model).__name__}
