@@ -11,7 +11,6 @@ from mlhealth.alerts.rules import RuleSet
 from mlhealth.production import FileReport
 from mlhealth.records import Alert, AlertState, RetrainingRequest
 
-
 ON_TIME = Circumstances(lag_seconds=0.0, rejected=0, late=0)
 """A file is complete: nothing lags and nothing comes late."""
 

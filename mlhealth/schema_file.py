@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from mlhealth.column_types import doubts, infer_type, storage_of
 from mlhealth.errors import ConfigError, DataError
-from mlhealth.events.text import distinct, is_number, plain
+from mlhealth.events.text import distinct, is_number
 from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task, canonical_text
 from mlhealth.strict_yaml import read, validated
 
-MANY_TEXTS = 50
-"""Up to here, distinct texts are taken for categories without a doubt."""
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 MAX_CLASSES = 100
 """More classes than this are taken for a mistake in the schema."""
 
@@ -122,32 +119,6 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
     )
 
 
-def storage_of(kind: pa.DataType) -> Storage | None:
-    """Return how a column of Arrow type `kind` is stored; None for types that cannot be a feature."""
-    if pa.types.is_dictionary(kind):
-        return storage_of(kind.value_type)
-    if pa.types.is_boolean(kind):
-        return Storage.BOOLEAN
-    if pa.types.is_integer(kind):
-        return Storage.INTEGER
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return Storage.FLOAT
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return Storage.STRING
-    return None
-
-
-def infer_type(column: pa.ChunkedArray) -> FeatureType | None:
-    """Return the type a column looks like: text is categorical, numbers that are only 0 and 1 are boolean."""
-    storage = storage_of(column.type)
-    if storage in (Storage.BOOLEAN, None):
-        return FeatureType.BOOLEAN if storage else None
-    if storage is Storage.STRING:
-        return FeatureType.CATEGORICAL
-    values = distinct(column, limit=3)
-    return FeatureType.BOOLEAN if values is not None and set(values) == {"0", "1"} else FeatureType.NUMERIC
-
-
 def suggestion(word: str, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest of `known`, or nothing.
 
@@ -222,7 +193,7 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
         elif column in spec.columns.segments and kind is FeatureType.NUMERIC:
             kind = FeatureType.CATEGORICAL
         elif kind is FeatureType.CATEGORICAL:
-            warnings += _doubts(column, reference.column(column))
+            warnings += doubts(column, reference.column(column))
         if kind is not None:
             stored = storage_of(reference.schema.field(column).type)
             if stored is None:
@@ -231,22 +202,6 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
                 )
             found.append(Feature(column, kind, stored))
     return tuple(found), warnings
-
-
-def _doubts(name: str, column: pa.ChunkedArray) -> list[str]:
-    """Return why a text column may not be the categories it is taken for."""
-    values = pc.drop_null(pc.unique(plain(column)))
-    if len(values) <= MANY_TEXTS:
-        return []
-    numbers = pc.sum(pc.match_substring_regex(values.cast(pa.string()), _NUMBER)).as_py() or 0
-    if numbers > len(values) / 2:
-        said = f"column {name!r} holds text, but {numbers:,} of its {len(values):,} values are numbers"
-        return [f"{said}: write '{name}: numeric' under features to leave out the rows where it is none"]
-    if len(values) > (len(column) - column.null_count) / 2:
-        return [
-            f"column {name!r} has a text of its own in most rows: write '{name}: ignore' if it is an identifier"
-        ]
-    return []
 
 
 def _classes(

@@ -18,7 +18,7 @@ from mlhealth.estimators.rows import Rows, rows_from_table
 from mlhealth.scorer import Budget, ScorerSettings, open_scorer, original_features
 from tests.strategies import SCHEMA, batch_of
 
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {
         "income": 1.0,
         "region": "eu",
