@@ -46,7 +46,7 @@ def ensure(database: Database) -> None:
     elif before != newest():
         _refuse_newer(before)
         raise ConflictError(
-            f"the store has schema {before} and this version needs {newest()}; stop all processes, run mlhealth db upgrade"
+            f"the store has schema {before}, this version needs {newest()}: stop all processes, run mlhealth db upgrade"
         )
 
 
