@@ -33,7 +33,9 @@ class DeployedModel:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class labels as canonical text, in the order of the model's probabilities; empty for regression."""
-        return () if self.task is Task.REGRESSION else tuple(canonical_text(c) for c in self.pipeline.classes_)
+        return (
+            () if self.task is Task.REGRESSION else tuple(canonical_text(c) for c in self.pipeline.classes_)
+        )
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return `prediction` and, for classes, one `score_<class>` column each (binary: the second class only)."""
@@ -48,13 +50,19 @@ class DeployedModel:
         return pd.DataFrame(answer, index=frame.index)
 
 
-def train(frame: pd.DataFrame, target: str, features: tuple[str, ...], task: Task, seed: int = 0) -> DeployedModel:
+def train(
+    frame: pd.DataFrame, target: str, features: tuple[str, ...], task: Task, seed: int = 0
+) -> DeployedModel:
     """Return a model of `target` trained on `features` of `frame`; missing values and text need no preparation."""
     text = [c for c in features if not pd.api.types.is_numeric_dtype(frame[c])]
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1, max_categories=200
     )
-    columns = make_column_transformer((encoder, text), remainder="passthrough", verbose_feature_names_out=False)
+    columns = make_column_transformer(
+        (encoder, text), remainder="passthrough", verbose_feature_names_out=False
+    )
     booster = HistGradientBoostingRegressor if task is Task.REGRESSION else HistGradientBoostingClassifier
-    pipeline = make_pipeline(columns, booster(random_state=seed, max_iter=150, learning_rate=0.08, max_leaf_nodes=23))
+    pipeline = make_pipeline(
+        columns, booster(random_state=seed, max_iter=150, learning_rate=0.08, max_leaf_nodes=23)
+    )
     return DeployedModel(pipeline.fit(frame[list(features)], frame[target]), features, task)

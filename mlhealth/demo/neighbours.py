@@ -81,7 +81,9 @@ class NeighbourServer:
 
     def __init__(self, neighbours: Neighbours) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(neighbours))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="demo-neighbours", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="demo-neighbours", daemon=True
+        )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> NeighbourServer:

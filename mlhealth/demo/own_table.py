@@ -57,12 +57,16 @@ def _read(path: Path, target: str, time: str | None) -> pd.DataFrame:
     frame = read_table(path).to_pandas()
     for column in (target, time):
         if column is not None and column not in frame.columns:
-            raise DataError(f"{path}: there is no column {column!r}; it has {', '.join(map(str, frame.columns[:30]))}")
+            raise DataError(
+                f"{path}: there is no column {column!r}; it has {', '.join(map(str, frame.columns[:30]))}"
+            )
     if time is not None:
         frame = frame.sort_values(time, kind="stable")
     frame = frame[frame[target].notna()].reset_index(drop=True)
     if len(frame) < MIN_ROWS:
-        raise DataError(f"{path}: {len(frame)} rows with a {target!r}; the demo needs {MIN_ROWS} to train and monitor")
+        raise DataError(
+            f"{path}: {len(frame)} rows with a {target!r}; the demo needs {MIN_ROWS} to train and monitor"
+        )
     return frame
 
 
@@ -100,7 +104,9 @@ def _natural(rest: pd.DataFrame) -> list[Slice]:
     return [Slice(chapter, rest.iloc[i : i + size]) for i in range(0, len(rest) - size + 1, size)]
 
 
-def _rehearsals(slices: list[Slice], model: DeployedModel, target: str, rng: np.random.Generator) -> list[Slice]:
+def _rehearsals(
+    slices: list[Slice], model: DeployedModel, target: str, rng: np.random.Generator
+) -> list[Slice]:
     """Return copies of the last slices, first with one column's unit changed, then with one column gone."""
     last = [s.rows for s in slices[-REHEARSED:]]
     ranked = _by_importance(pd.concat(last), model, target, rng)
@@ -113,7 +119,9 @@ def _rehearsals(slices: list[Slice], model: DeployedModel, target: str, rng: np.
     return made + [Slice(lost, r.assign(**{gone: empty})) for r in last]
 
 
-def _by_importance(rows: pd.DataFrame, model: DeployedModel, target: str, rng: np.random.Generator) -> list[str]:
+def _by_importance(
+    rows: pd.DataFrame, model: DeployedModel, target: str, rng: np.random.Generator
+) -> list[str]:
     sample = rows.sample(min(len(rows), 1_500), random_state=int(rng.integers(2**31)))
     found = permutation_importance(
         model.pipeline, sample[list(model.features)], sample[target], n_repeats=2, random_state=0
