@@ -87,7 +87,7 @@ def test_fit_stays_a_function_beside_the_module_of_that_name() -> None:
     """`mlhealth.fit` stays the function though importing the module of that name binds it to the package."""
     module = importlib.import_module("mlhealth.fit")
     vars(mh).pop("fit", None)
-    mh.fit = module  # what the import system does
+    type(mh).__setattr__(mh, "fit", module)  # what the import system does
     assert inspect.ismodule(module)
     assert inspect.isfunction(mh.fit)
 
