@@ -1,0 +1,94 @@
+"""`mlhealth.yaml` is read strictly: each mistake is one line that names file, line and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlhealth.clock import DAY, HOUR, MINUTE
+from mlhealth.config import json_schema, load
+from mlhealth.errors import ConfigError
+
+COMPLETE = """\
+store: sqlite:///data/mlhealth.db
+sources:
+  - kafka: {bootstrap: "localhost:9092", topics: [inference-log], group: mlhealth, dead_letters: inference-log.dead}
+models:
+  loan-default: {window: 1h, lateness: 15m, segments: [region], false_alarms: 1 per 90d}
+  default: {window: 1d, lateness: 0s}
+rules: [rules.yaml]
+receivers:
+  oncall: {webhook: {url: "https://example.org/hook", secret: "${ONCALL_SECRET}"}}
+training:
+  gpu: {webhook: {url: "https://example.org/train"}}
+"""
+
+WRONG = {
+    "stroe: x": "1: stroe: unknown key; did you mean store?",
+    "store: ${NOWHERE}": "1: store: the environment variable NOWHERE is not set",
+    "models:\n  a: {window: 1x}": "2: models.a.window: duration '1x' is not understood",
+    "models:\n  a: {window: 5}": "2: models.a.window: 5 is no duration",
+    "models:\n  a: {windows: 1h}": "2: models.a.windows: unknown key; did you mean window?",
+    "models:\n  a: {false_alarms: 3}": "2: models.a.false_alarms: '3' is no budget",
+    "sources:\n  - kafka: {bootstrap: x}": "2: sources[0].kafka: name either topics or a pattern",
+    "sources:\n  - kafka: {bootstrap: x, topics: [a], pattern: b}": "2: sources[0].kafka: name either",
+    "sources:\n  - {}": "2: sources[0]: name exactly one kind of source",
+    "sources:\n  - kafka: {topics: [a]}": "2: sources[0].kafka.bootstrap: is missing",
+    "listen: {port: 99999}": "1: listen.port: input should be less than or equal to 65535",
+    "store: a\nstore: b": "2: store: the key stands here twice",
+    "- a": "1: expected a mapping",
+    "store: [": "is not YAML",
+}
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a configuration file that holds `text`."""
+    path = folder / "mlhealth.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_complete_file_is_understood(tmp_path: Path) -> None:
+    """Durations, budgets, secrets and relative paths mean what they say."""
+    config = load(written(tmp_path, COMPLETE), {"ONCALL_SECRET": "whsec_abc"})
+    model = config.model("loan-default")
+    assert (model.window, model.lateness, model.segments) == (HOUR, 15 * MINUTE, ("region",))
+    assert (model.false_alarms.alarms, model.false_alarms.per) == (1.0, 90 * DAY)
+    assert config.store == f"sqlite:///{tmp_path}/data/mlhealth.db"
+    assert config.rules == (str(tmp_path / "rules.yaml"),)
+    assert config.sources[0].kafka is not None
+    assert "whsec_abc" not in repr(config)
+
+
+def test_models_that_are_not_named_take_the_default_block(tmp_path: Path) -> None:
+    """`default` speaks for every model without a block of its own."""
+    config = load(written(tmp_path, COMPLETE), {"ONCALL_SECRET": "x"})
+    assert config.model("another").window == DAY
+    assert load(written(tmp_path, "store: sqlite://")).model("another").window == HOUR
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_mistake_is_one_line_that_names_file_and_key(text: str, tmp_path: Path) -> None:
+    """Each kind of mistake is told in one line with its place and remedy."""
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert str(caught.value).startswith(f"{path}:")
+    assert WRONG[text] in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_variable_may_have_a_default(tmp_path: Path) -> None:
+    """`${NAME:-value}` is the value where the environment has no such name."""
+    path = written(tmp_path, "sources:\n  - kafka: {bootstrap: '${BROKER:-localhost:9092}', topics: [a]}")
+    (source,) = load(path, {}).sources
+    assert source.kafka is not None
+    assert source.kafka.bootstrap == "localhost:9092"
+
+
+def test_the_json_schema_names_every_key() -> None:
+    """Editors can check the file: the schema has all top-level keys and allows no others."""
+    schema = json_schema()
+    assert {"store", "sources", "models", "rules", "receivers", "training"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
