@@ -1,4 +1,4 @@
-"""What a column of the reference data looks like: how it is stored, which type of feature it is, and what is doubtful."""
+"""What a column of the reference data looks like: its storage, its type as a feature, and what is doubtful about it."""
 
 from __future__ import annotations
 

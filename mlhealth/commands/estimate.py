@@ -75,6 +75,7 @@ def _print_json(found: Iterable[FileReport]) -> None:
 
 
 def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -86,13 +87,18 @@ def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
         "" if reference is None else f"{fitted.primary} in the reference: {reference:.3f}; intervals of 90 %"
     )
     table = Table(
-        title=title, caption=caption, title_justify="left", caption_justify="left", header_style="bold"
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
     )
-    table.add_column("window", justify="right", no_wrap=True)
+    table.add_column("#", justify="right", no_wrap=True)
     table.add_column("start", no_wrap=True)
     table.add_column("rows", justify="right", no_wrap=True)
     table.add_column(fitted.primary, justify="right", no_wrap=True)
-    table.add_column("estimate")
+    table.add_column("estimate", min_width=8)
     table.add_column("health", no_wrap=True)
     console = Console()
     kept = list(found)
