@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
+from mlhealth.alerts.retraining_trigger import AWAITS_APPROVAL
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
 from mlhealth.store.alert_tables import (
     acknowledgements,
@@ -56,13 +56,18 @@ class RetrainingLine:
     new_version: str | None = None
     verdict: str | None = None
 
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether a person must let the request go out."""
+        return self.request.status is RetrainingStatus.REQUESTED and self.request.detail == AWAITS_APPROVAL
+
 
 @dataclass(frozen=True)
 class Silence:
     """Alerts whose labels match are not told between `starts` and `ends` (wall time)."""
 
     id: str
-    matchers: Sequence[Mapping[str, Any]]
+    matchers: Sequence[str]
     starts: int
     ends: int
     by: str

@@ -85,9 +85,9 @@ def links_of(notice: Notice, base_url: str) -> dict[str, str]:
     links = {}
     if base_url:
         base = base_url.rstrip("/")
-        model = f"{base}/models/{quote(alert.model, safe='')}/{quote(alert.version, safe='')}"
+        model = f"{base}/models/{quote(alert.model, safe='')}/versions/{quote(alert.version, safe='')}"
         matchers = [f'alertname="{alert.rule}"', f'model="{alert.model}"', f'version="{alert.version}"']
-        links["model"] = f"{model}?{urlencode({'window': notice.window.start})}"
+        links["model"] = f"{model}/windows/{notice.window.start}"
         links["silence"] = f"{base}/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
         links["useless"] = f"{base}/alerts/{alert.fingerprint}/useless"
     if "runbook_url" in alert.annotations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mlhealth.dashboards.heat_figures import ratio
 from mlhealth.dashboards.web import overview
 from mlhealth.dashboards.web.assets import PLOTLY, url
 from mlhealth.dashboards.web.sparkline import sparkline
+from mlhealth.records import Alert
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATUS_WORDS = {
@@ -63,6 +65,7 @@ def environment() -> Environment:
         "plotly": PLOTLY,
         "query": query,
         "reference_of": overview.reference_text,
+        "silence_url": silence_url,
         "span": wording.span,
         "status_words": STATUS_WORDS,
         "value_of": overview.value_text,
@@ -81,6 +84,7 @@ def render(template: str, **context: Any) -> str:
         "refresh": 0,
         "now": 0,
         "charts": (),
+        "may_act": False,
     }
     return environment().get_template(template).render(quiet | context)
 
@@ -98,6 +102,13 @@ def model_url(model: str, version: str, **parameters: object) -> str:
 def window_url(model: str, version: str, start: int) -> str:
     """Return the address of a window's page."""
     return f"{model_url(model, version)}/windows/{start}"
+
+
+def silence_url(alert: Alert) -> str:
+    """Return the address of a form that silences one rule's alerts of one model version."""
+    named = {"alertname": alert.rule, "model": alert.model, "version": alert.version}
+    matchers = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in named.items()]
+    return f"/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
 
 
 def query(**parameters: object) -> str:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -119,6 +120,7 @@ def who(
     if bearer is not None:
         token = parts.tokens.verify(bearer.credentials, now)
         return Caller(token, token.scopes)
+    _check_origin(request)
     session, identity = sessions(request).read(request)
     known = parts.tokens.find(identity) if identity else None
     if known is not None and known.live(now):
@@ -128,6 +130,15 @@ def who(
     if not is_loopback(request.url.hostname or ""):
         raise Forbidden("this service is open to this machine alone, under the name localhost or 127.0.0.1")
     return Caller(None, frozenset(Scope), session)
+
+
+def _check_origin(request: Request) -> None:
+    """Raise Forbidden where a browser says that another site's page wants to change something here."""
+    origin = request.headers.get("origin")
+    if origin is None or request.method in {"GET", "HEAD"}:
+        return
+    if urlsplit(origin).netloc != request.headers.get("host"):
+        raise Forbidden(f"pages of {origin} may not change anything here")
 
 
 def needs(scope: Scope) -> Callable[[Caller], Caller]:

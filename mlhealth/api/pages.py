@@ -23,6 +23,7 @@ from mlhealth.dashboards.web.window_page import window_page
 from mlhealth.errors import AuthError
 from mlhealth.queries import RECENT, Queries
 from mlhealth.records import AlertState
+from mlhealth.store.tokens import Scope
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Parts = Annotated[Services, Depends(services)]
@@ -50,7 +51,8 @@ class Visit:
 
     def show(self, template: str, **context: Any) -> Response:
         """Return a page with what every page needs: who looks, how many alerts fire, and the time."""
-        csrf = sessions(self.request).csrf(self.caller.session) if self.caller.session else ""
+        cookies = sessions(self.request)
+        session = self.caller.session or cookies.new()
         told = {
             "ranges": RANGES,
             "refreshes": REFRESHES,
@@ -58,8 +60,17 @@ class Visit:
             "now": self.parts.clock.now(),
         }
         firing = self.queries.alerts.count(AlertState.FIRING)
-        told |= {"caller": self.caller, "csrf": csrf, "firing": firing, "refresh": self.refresh}
-        return HTMLResponse(render(template, **told, **context))
+        told |= {
+            "caller": self.caller,
+            "csrf": cookies.csrf(session),
+            "firing": firing,
+            "refresh": self.refresh,
+        }
+        told["may_act"] = Scope.OPERATE in self.caller.scopes
+        answer = HTMLResponse(render(template, **told, **context))
+        if not self.caller.session:
+            cookies.attach(answer, self.request, session)
+        return answer
 
 
 def visit(request: Request, caller: Reader, refresh: Annotated[int, Query(ge=0, le=3600)] = 0) -> Visit:
@@ -96,6 +107,18 @@ def alerts(seen: Visited) -> Response:
     """Show what is firing, and what has fired."""
     page = alerts_page(seen.queries, seen.parts.clock.now())
     return seen.show("alerts.html", view=page, charts=page.charts, here="alerts")
+
+
+@router.get("/alerts/{fingerprint}/useless")
+def useless(seen: Visited, fingerprint: str) -> Response:
+    """Ask why a page should not have been sent."""
+    return seen.show("useless.html", fingerprint=fingerprint, here="alerts")
+
+
+@router.get("/silences/new")
+def new_silence(seen: Visited, matcher: Annotated[list[str] | None, Query()] = None) -> Response:
+    """Ask which alerts to hold back, for how long, and why."""
+    return seen.show("silence.html", matchers=matcher or [], here="alerts")
 
 
 @router.get("/retraining")

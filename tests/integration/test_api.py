@@ -19,6 +19,7 @@ from mlhealth.clock import HOUR, to_iso
 from mlhealth.errors import AuthError, ConfigError, NotFoundError, StoreUnavailable
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
+from mlhealth.store import audit
 from tests.report_builder import START, Story, report
 from tests.store_builder import FilledStore
 from tests.web_server import application, served
@@ -333,3 +334,71 @@ def test_forms_without_their_token_change_nothing(client: httpx.Client, store: F
         assert client.post("/logout", data={"csrf": csrf}).status_code in {403, 422}
     assert client.post("/login", data={"token": text, "csrf": "0" * 64}).status_code == 403
     assert client.get("/", headers=HTML, follow_redirects=False).status_code == 200
+
+
+# acting
+
+
+def form(client: httpx.Client, page: str, **fields: str) -> dict[str, str]:
+    """Return a form's fields with the CSRF token of the page it stands on."""
+    csrf = re.search(r'name="csrf" value="(\w+)"', client.get(page, headers=HTML).text)
+    assert csrf is not None
+    return {"csrf": csrf[1], **fields}
+
+
+def test_acknowledging_and_silencing_by_form(client: httpx.Client) -> None:
+    """On one's own machine the forms work without a login, and the pages show who did what."""
+    sent = client.post("/alerts/b-loan-default/acknowledge", data=form(client, "/alerts"))
+    assert "anyone on this machine" in sent.text
+    wanted = form(
+        client, "/silences/new", matchers='model="loan-default"\n', duration="4h", comment="upgrade"
+    )
+    assert "upgrade" in client.post("/silences", data=wanted).text
+    (silence,) = re.findall(r"/silences/(\w+)/expire", client.get("/alerts", headers=HTML).text)
+    client.post(f"/silences/{silence}/expire", data=form(client, "/alerts"))
+    assert "upgrade" not in client.get("/alerts", headers=HTML).text
+
+
+def test_a_useless_page_leaves_word(client: httpx.Client, store: FilledStore) -> None:
+    """The link in a notification opens a form whose answer goes to the audit trail."""
+    page = "/alerts/a-loan-default/useless"
+    client.post(page, data=form(client, page, note="known maintenance"))
+    with store.database.read() as connection:
+        entries = list(audit.export(connection))
+    assert [entry["action"] for entry in entries] == ["alert.useless"]
+    assert client.post("/alerts/none/useless", data=form(client, page, note="x")).status_code == 404
+
+
+def test_acting_by_api(client: httpx.Client, store: FilledStore) -> None:
+    """Programs with the scope do the same by JSON, under their token's name; mistakes are told."""
+    client.headers.update(bearer(store.add_token("pager", "operate", "read")))
+    assert client.post("/v1/alerts/b-loan-default/acknowledge", json={"note": "on it"}).status_code == 204
+    (line,) = client.get("/v1/alerts", params={"state": "firing"}).json()
+    assert (line["acknowledged"]["by"], line["acknowledged"]["note"]) == ("pager", "on it")
+    assert client.post("/v1/alerts/a-loan-default/acknowledge", json={}).status_code == 409
+    made = client.post("/v1/silences", json={"matchers": ["model=x"], "duration": "2h", "comment": "test"})
+    assert client.delete(f"/v1/silences/{made.json()['id']}").status_code == 204
+    assert client.delete("/v1/silences/none").status_code == 404
+    assert client.post("/v1/retraining/r-loan-default/approve").status_code == 409
+    vague = client.post("/v1/silences", json={"matchers": ["nonsense"], "duration": "2h", "comment": "test"})
+    assert (vague.status_code, "not understood" in vague.json()["detail"]) == (400, True)
+
+
+def test_a_reader_cannot_act(client: httpx.Client, store: FilledStore) -> None:
+    """The scope read opens no act, and its pages offer none."""
+    text = store.add_token("ada", "read")
+    assert (
+        client.post("/v1/alerts/b-loan-default/acknowledge", headers=bearer(text), json={}).status_code == 403
+    )
+    login(client, text)
+    assert "/acknowledge" not in client.get("/alerts", headers=HTML).text
+
+
+def test_pages_of_other_sites_change_nothing(client: httpx.Client) -> None:
+    """Even an open service refuses a change that a browser says came from elsewhere."""
+    headers = {"Origin": "https://evil.example"}
+    answer = client.post("/v1/alerts/b-loan-default/acknowledge", json={}, headers=headers)
+    assert answer.status_code == 403
+    data = form(client, "/alerts")
+    assert client.post("/alerts/b-loan-default/acknowledge", data=data, headers=headers).status_code == 403
+    assert client.post("/alerts/b-loan-default/acknowledge", data={"csrf": "0" * 64}).status_code == 403

@@ -1,0 +1,66 @@
+"""What a person can do about an alert or a retraining request; every act is in the audit trail under their name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlhealth.alerts.matchers import Matcher
+from mlhealth.api.access import Caller
+from mlhealth.api.services import Services
+from mlhealth.clock import parse_duration
+from mlhealth.errors import NotFoundError
+from mlhealth.store import acknowledge, retraining, silences
+from mlhealth.store.audit import Entry, append
+
+LONGEST = 500
+"""Characters of a note or comment that are kept."""
+
+
+@dataclass(frozen=True)
+class Actions:
+    """The acts of one caller."""
+
+    parts: Services
+    caller: Caller
+
+    def acknowledge(self, fingerprint: str, note: str = "") -> None:
+        """Take a firing alert into one's hands; raises NotFoundError or ConflictError."""
+        with self.parts.queries.database.begin() as connection:
+            acknowledge.acknowledge(connection, fingerprint, self.caller.name, note[:LONGEST], self._now)
+
+    def call_useless(self, fingerprint: str, note: str) -> None:
+        """Leave word that an alert should not have paged; raises NotFoundError."""
+        if not any(line.alert.fingerprint == fingerprint for line in self.parts.queries.alerts.current()):
+            raise NotFoundError(f"there is no alert {fingerprint}")
+        entry = Entry(self._now, self.caller.name, "alert.useless", fingerprint, {"note": note[:LONGEST]})
+        with self.parts.queries.database.begin() as connection:
+            append(connection, entry)
+
+    def silence(self, matchers: list[str], duration: str, comment: str) -> str:
+        """Hold back the alerts that meet all matchers; returns the silence's id, raises ConfigError."""
+        parsed = tuple(Matcher.parse(text) for text in matchers)
+        now = self._now
+        wanted = silences.NewSilence(
+            parsed, now, now + parse_duration(duration), self.caller.name, comment[:LONGEST]
+        )
+        with self.parts.queries.database.begin() as connection:
+            return silences.add(connection, wanted, now).id
+
+    def expire(self, silence: str) -> None:
+        """End a silence now; raises NotFoundError."""
+        with self.parts.queries.database.begin() as connection:
+            silences.expire(connection, silence, self.caller.name, self._now)
+
+    def approve(self, request: str) -> None:
+        """Let a retraining request go out; raises NotFoundError or ConflictError."""
+        with self.parts.queries.database.begin() as connection:
+            retraining.approve(connection, request, self.caller.name, self._now)
+
+    def reject(self, request: str, reason: str) -> None:
+        """Refuse a retraining request; raises NotFoundError or ConflictError."""
+        with self.parts.queries.database.begin() as connection:
+            retraining.reject(connection, request, self.caller.name, reason[:LONGEST], self._now)
+
+    @property
+    def _now(self) -> int:
+        return self.parts.clock.now()
