@@ -6,6 +6,7 @@ stay in order; the event's id is the request's, by which a reader sees repetitio
 
 from __future__ import annotations
 
+import socket
 from typing import ClassVar
 
 import orjson
@@ -31,6 +32,7 @@ class KafkaTraining(TrainingService):
 
     def submit(self, request: RetrainingRequest) -> Submission:
         timeout = self._config.timeout / SECOND
+        _reach(self._config.bootstrap, timeout)
         try:
             producer = KafkaProducer(
                 bootstrap_servers=self._config.bootstrap,
@@ -50,3 +52,17 @@ class KafkaTraining(TrainingService):
         except KafkaError as error:
             raise DeliveryError(f"{self._config.bootstrap}: {str(error) or type(error).__name__}") from None
         return Submission(f"{place.topic}/{place.partition}/{place.offset}")
+
+
+def _reach(bootstrap: str, timeout: float) -> None:
+    """Raise DeliveryError where no broker accepts a connection: a producer that finds none leaks its sockets."""
+    reason = "no broker is named"
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host or port, int(port) if host else 9092), timeout).close()
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        else:
+            return
+    raise DeliveryError(f"{bootstrap}: {reason}")

@@ -1,0 +1,157 @@
+"""What the pages about alerts, receivers and training services show is executed here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from mlhealth import config
+from mlhealth.alerts.notifiers.registry import notifier
+from mlhealth.alerts.retraining.kubernetes import KubernetesTraining
+from mlhealth.alerts.retraining.registry import training_service
+from mlhealth.alerts.rule_tests import run
+from mlhealth.alerts.rules import parse_rules
+from mlhealth.receiver_config import RECEIVER_KINDS, TRAINING_KINDS
+from tests.contract import test_notifiers, test_training_services
+from tests.strict_receiver import receiver
+
+DOCS = Path(__file__).parents[2] / "docs"
+ENVIRONMENT = {
+    "ONCALL_SECRET": test_notifiers.SECRET,
+    "PAGERDUTY_ROUTING_KEY": test_notifiers.ROUTING_KEY,
+    "SLACK_WEBHOOK": "https://hooks.slack.example/services/T/B/X",
+    "SLACK_BOT_TOKEN": "xoxb-not-real",
+    "TEAMS_WORKFLOW_URL": "https://teams.example/workflow",
+    "SMTP_PASSWORD": "not real",
+    "APPRISE_URL": "json://127.0.0.1:1",
+    "TRAINING_SECRET": test_training_services.SECRET,
+    "TRAINING_TOKEN": "t0ken",
+}
+
+
+def blocks(page: Path) -> list[str]:
+    """Return the YAML blocks of a page."""
+    return re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def configured(text: str, folder: Path) -> config.Config:
+    """Return the configuration that a page shows, read as the service reads it."""
+    path = folder / "mlhealth.yaml"
+    path.write_text(text)
+    return config.load(path, ENVIRONMENT)
+
+
+# Apprise imports a module of the standard library that is on its way out.
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("kind", RECEIVER_KINDS)
+def test_every_receivers_page_can_be_copied(kind: str, tmp_path: Path) -> None:
+    """Each receiver has a page; its examples make a notifier; the first one delivers to the strict receiver."""
+    examples = blocks(DOCS / "receivers" / f"{kind}.md")
+    assert examples
+    for text in examples:
+        given = configured(text, tmp_path).receivers["oncall"]
+        made = notifier("oncall", given)
+        assert made.kind == kind
+    if kind in test_notifiers.CASES:
+        with receiver(test_notifiers.CASES[kind].judge) as server:
+            shown = yaml.safe_load(examples[0])["receivers"]["oncall"][kind]
+            filled = {k: ENVIRONMENT.get(str(v)[2:-1], v) for k, v in shown.items()}
+            address = test_notifiers.CASES[kind].config(server.url)
+            notifier(
+                "oncall", {kind: filled | {k: address[k] for k in ("url", "webhook") if k in address}}
+            ).send(test_notifiers.news())
+            assert len(server.taken) == 1
+
+
+@pytest.mark.parametrize("kind", TRAINING_KINDS)
+def test_every_training_services_page_can_be_copied(kind: str, tmp_path: Path) -> None:
+    """Each training service has a page whose example makes an adapter."""
+    first, *rest = blocks(DOCS / "training" / f"{kind}.md")
+    if kind == "kubernetes":
+        (tmp_path / "train.yaml").write_text(rest[0])
+        first = first.replace("train.yaml", str(tmp_path / "train.yaml"))
+    given = configured(first, tmp_path).training["gpu"]
+    assert training_service("gpu", given).kind == kind
+
+
+def test_the_rules_shown_are_read_and_their_tests_pass(tmp_path: Path) -> None:
+    """Every rules file on the page about alerts loads, and the test file on it passes."""
+    shown = blocks(DOCS / "alerts.md")
+    rules = [text for text in shown if text.startswith("rules:\n")]
+    assert len(rules) == 3
+    for text in rules:
+        parse_rules(text)
+    (tmp_path / "rules.yaml").write_text(rules[0])
+    tests = tmp_path / "tests.yaml"
+    tests.write_text(next(text for text in shown if text.startswith("rules: [")))
+    assert run(tests) == (1, [])
+
+
+def _strict(schema: Any) -> Any:
+    """Return a CRD's schema as JSON Schema that refuses unknown keys, as an API server with strict fields does."""
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _strict(value) for key, value in schema.items()}
+    if made.pop("x-kubernetes-int-or-string", False):
+        made.pop("type", None)
+        made["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    if isinstance(made.get("properties"), dict) and not made.get("x-kubernetes-preserve-unknown-fields"):
+        made.setdefault("additionalProperties", False)
+    return made
+
+
+def _check(manifest: dict[str, Any], crd: Path) -> None:
+    versions = yaml.safe_load(crd.read_text())["spec"]["versions"]
+    wanted = manifest["apiVersion"].partition("/")[2]
+    schema = next(v["schema"]["openAPIV3Schema"] for v in versions if v["name"] == wanted)
+    strict = _strict(schema)
+    strict["properties"]["metadata"] = {"type": "object"}
+    jsonschema.Draft202012Validator(strict).validate(manifest)
+
+
+OBJECTS = {
+    "trainjob": test_training_services.TRAIN_JOB,
+    "rayjob": {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "spec": {
+            "entrypoint": "python train.py --model {{ model }}",
+            "runtimeEnvYAML": "env_vars: {MLHEALTH_REQUEST: '{{ request_id }}'}",
+            "rayClusterSpec": {
+                "headGroupSpec": {
+                    "rayStartParams": {},
+                    "template": {"spec": {"containers": [{"name": "head", "image": "train:1"}]}},
+                }
+            },
+        },
+    },
+    "appwrapper": {
+        "apiVersion": "workload.codeflare.dev/v1beta2",
+        "kind": "AppWrapper",
+        "spec": {"components": [{"template": test_training_services.TRAIN_JOB}]},
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_objects_fit_the_kinds_own_schemas(name: str, tmp_path: Path) -> None:
+    """A TrainJob, a RayJob and an AppWrapper made from templates are valid by their published definitions."""
+    crd = DOCS.parents[1] / "shared" / "schemas" / f"{name}.crd.yaml"
+    if not crd.is_file():
+        pytest.skip(f"no {crd.name} beside this checkout")
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(OBJECTS[name]))
+    service = training_service("gpu", {"kubernetes": {"template": str(path), "queue": "gpus"}})
+    assert isinstance(service, KubernetesTraining)
+    manifest = service.manifest(test_training_services.request())
+    _check(manifest, crd)
+    broken = manifest | {"spec": {**manifest["spec"], "numNode": 1}}
+    with pytest.raises(jsonschema.ValidationError):
+        _check(broken, crd)
