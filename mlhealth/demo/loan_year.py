@@ -40,7 +40,10 @@ def recession(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     return loans.with_default_rate(loans.applications(rng, rows * 4), NEW_DEFAULT_RATE, rng, rows)
 
 
-CHAPTERS: tuple[tuple[Chapter, int, World], ...] = (
+Plan = tuple[tuple[Chapter, int, World], ...]
+"""Chapters, the days each lasts, and how its rows are drawn."""
+
+CHAPTERS: Plan = (
     (Chapter("calm first quarter", Verdict.CALM), 90, loans.applications),
     (Chapter("campaign for young applicants", Verdict.HARMLESS), 30, campaign),
     (Chapter("calm spring", Verdict.CALM), 17, loans.applications),
@@ -53,7 +56,7 @@ CHAPTERS: tuple[tuple[Chapter, int, World], ...] = (
 )
 
 
-def loan_year(rng: np.random.Generator, rows_per_day: int = ROWS_PER_DAY) -> Story:
+def loan_year(rng: np.random.Generator, rows_per_day: int = ROWS_PER_DAY, plan: Plan = CHAPTERS) -> Story:
     """Return the year as a story; its slices are drawn as they are read."""
     return Story(
         model="loan-default",
@@ -62,16 +65,15 @@ def loan_year(rng: np.random.Generator, rows_per_day: int = ROWS_PER_DAY) -> Sto
         features=loans.FEATURES,
         train=loans.applications(rng, 12_000),
         reference=_timed(loans.applications(rng, 6_000), YEAR_START - 12 * DAY, 12 * DAY),
-        slices=_days(rng, rows_per_day),
-        count=sum(days for _, days, _ in CHAPTERS),
+        slices=_days(rng, rows_per_day, plan),
+        count=sum(days for _, days, _ in plan),
         window=DAY,
-        segments=("region",),
     )
 
 
-def _days(rng: np.random.Generator, rows_per_day: int) -> Iterator[Slice]:
+def _days(rng: np.random.Generator, rows_per_day: int, plan: Plan) -> Iterator[Slice]:
     start = YEAR_START
-    for chapter, days, world in CHAPTERS:
+    for chapter, days, world in plan:
         for _ in range(days):
             yield Slice(chapter, _timed(world(rng, rows_per_day), start, DAY))
             start += DAY

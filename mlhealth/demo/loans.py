@@ -74,7 +74,8 @@ def default_probability(frame: pd.DataFrame, bureau: NDArray[np.float64]) -> NDA
     """Return each applicant's true probability of default, shape (rows,); `bureau` is the score without gaps."""
     employment = pd.Series(_EMPLOYMENT_RISK, index=_EMPLOYMENT).loc[frame["employment"]].to_numpy()
     purpose = pd.Series(_PURPOSE_RISK, index=_PURPOSE).loc[frame["purpose"]].to_numpy()
-    burden = np.log(frame["amount"] / frame["term_months"] / frame["income"]).to_numpy()
+    instalment = frame["amount"].to_numpy() / frame["term_months"].to_numpy()
+    burden = np.log(instalment / frame["income"].to_numpy())
     logit = (
         -2.75
         + 1.9 * (burden + 2.0)

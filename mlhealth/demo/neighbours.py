@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ class NeighbourServer:
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> NeighbourServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -134,7 +134,8 @@ def _plain(value: object) -> object:
 
 def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with columns that JSON left as objects of numbers and None as numbers and NaN."""
-    return frame.apply(lambda c: c if c.dtype != object or _has_text(c) else c.astype(np.float64))
+    numeric = {c: np.float64 for c in frame.columns if frame[c].dtype == object and not _has_text(frame[c])}
+    return frame.astype(numeric)
 
 
 def _has_text(column: pd.Series[Any]) -> bool:

@@ -54,7 +54,7 @@ def own_table(path: Path, target: str, time: str | None, rng: np.random.Generato
 
 
 def _read(path: Path, target: str, time: str | None) -> pd.DataFrame:
-    frame = read_table(path).to_pandas()
+    frame: pd.DataFrame = read_table(path).to_pandas()
     for column in (target, time):
         if column is not None and column not in frame.columns:
             raise DataError(

@@ -1,4 +1,4 @@
-"""Runs a story through the real code: source, worker, store, rules, dispatcher, retraining; only time is moved by hand."""
+"""Runs a story through the real code, from source to retraining; only time is moved by hand."""
 
 from __future__ import annotations
 
