@@ -47,7 +47,12 @@ class TopicModel(Strict):
 
 
 class KafkaConfig(Strict):
-    """A Kafka source. `models` maps a topic to the one model version it carries."""
+    """A Kafka source.
+
+    `models` maps a topic to the one model version it carries. `idle`: after how long without a message a partition
+    that is read to its end no longer holds windows open. `session`: after how long without a sign of life a worker's
+    partitions are given to another.
+    """
 
     bootstrap: str
     topics: tuple[str, ...] = ()
@@ -57,6 +62,7 @@ class KafkaConfig(Strict):
     models: Mapping[str, TopicModel] = {}
     dead_letters: str | None = None
     idle: Duration = 30 * SECOND
+    session: Duration = 15 * SECOND
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     poll_records: int = Field(default=20_000, ge=1)
     check_crcs: bool = True

@@ -45,18 +45,14 @@ class KafkaSource(Source):
 
     def poll(self, timeout: float) -> Poll:
         with translated(self._config):
+            self._place(self._fresh & set(self._assigned()))
+            self._fresh.clear()
             try:
                 polled = self._consumer.poll(timeout_ms=int(timeout * 1000))
             except (NoOffsetForPartitionError, OffsetOutOfRangeError):
-                self._fresh.clear()
-                self._place(self._assigned())
+                self._fresh.update(self._assigned())
                 return Poll()
-            fresh = set(self._fresh)
-            self._fresh.clear()
-            if fresh:
-                polled = {tp: records for tp, records in polled.items() if _partition(tp) not in fresh}
-                self._place(fresh & set(self._assigned()))
-        return self._grouped(polled)
+        return self._grouped({tp: found for tp, found in polled.items() if _partition(tp) not in self._fresh})
 
     def partitions(self) -> Collection[Partition]:
         with translated(self._config):

@@ -43,6 +43,8 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
     """
     return client_settings(config.bootstrap, config.security) | {
         "group_id": config.group,
+        "session_timeout_ms": config.session // 1000,
+        "heartbeat_interval_ms": config.session // 5000,
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
         "check_crcs": config.check_crcs,

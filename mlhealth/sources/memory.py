@@ -128,10 +128,11 @@ class MemorySource(Source):
         self._positions.clear()
 
     def _place(self) -> None:
-        fresh, self._fresh = self._fresh, set()
+        fresh = set(self._fresh)
         if not fresh or self._owner is None:
             return
         wanted = self._owner.assigned(fresh)
+        self._fresh -= fresh
         for partition in sorted(fresh):
             first, end = self._log.first(partition.number), self._log.end(partition.number)
             want = wanted.get(partition, first)

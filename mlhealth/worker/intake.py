@@ -89,8 +89,9 @@ class Intake:
         return {p: o for p, o in found.offsets.items() if p in self._logs}
 
     def forget(self, partitions: Collection[Partition]) -> None:
-        """Drop everything of these partitions. What is buffered must have been taken in before."""
+        """Drop everything of these partitions, what waits to be decoded included."""
         gone = set(partitions)
+        self._waiting = {a: [_without(m, gone) for m in parts] for a, parts in self._waiting.items()}
         self._logs = {p: log for p, log in self._logs.items() if p not in gone}
         self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
         self._seen = {k: v for k, v in self._seen.items() if k[2] not in gone}
@@ -117,17 +118,18 @@ class Intake:
             self._logs[partition].position = position
 
     def flush(self, now: int) -> None:
-        """Decode and profile everything that waits."""
-        waiting, self._waiting, self.buffered = self._waiting, {}, 0
-        for address, parts in waiting.items():
-            messages = self._own(Messages.concat(parts))
-            for whose, part in by_model(address, messages):
-                self._take(whose, part, now)
+        """Decode and profile everything that waits.
 
-    def _own(self, messages: Messages) -> Messages:
-        """Return the messages of partitions that are still ours."""
-        ours = np.array([p in self._logs for p in messages.partitions], dtype=np.bool_)
-        return messages if ours.all() else messages.take(np.flatnonzero(ours[messages.index]))
+        Where the store does not answer, nothing of the model version concerned has been taken, and all of it waits on.
+        """
+        for address in list(self._waiting):
+            groups = list(by_model(address, Messages.concat(self._waiting[address])))
+            for whose, _ in groups:
+                self._models.prepare(whose.model, whose.version)
+            for whose, messages in groups:
+                self._take(whose, messages, now)
+            del self._waiting[address]
+        self.buffered = 0
 
     def _take(self, address: Address, messages: Messages, now: int) -> None:
         runtime = self._models.newest(address.model, address.version)
@@ -301,6 +303,11 @@ def _latest(
     numbers = messages.index[message]
     for number in np.unique(numbers).tolist():
         yield messages.partitions[number], int(times[numbers == number].max())
+
+
+def _without(messages: Messages, gone: Collection[Partition]) -> Messages:
+    stays = np.array([p not in gone for p in messages.partitions], dtype=np.bool_)
+    return messages if stays.all() else messages.take(np.flatnonzero(stays[messages.index]))
 
 
 def _by_segment(batch: EventBatch, runtime: Runtime) -> Iterable[tuple[str, EventBatch]]:

@@ -65,6 +65,7 @@ class Worker(Owner):
         self._fault = fault
         self._next_checkpoint = 0
         self._is_closing = False
+        self._is_paused = False
         parts.closer.before_commit = lambda: fault("inside closing")
 
     def run(self, stop: threading.Event) -> None:
@@ -80,6 +81,10 @@ class Worker(Owner):
     def turn(self) -> None:
         """Do one round: poll, and whatever is due by the clock."""
         parts = self._parts
+        if self._is_paused:
+            parts.source.poll(0.0)
+            self.checkpoint()
+            self._pause(is_paused=False)
         poll = parts.source.poll(self._pace.poll_seconds)
         now = parts.clock.now()
         parts.intake.add(poll, now)
@@ -152,7 +157,6 @@ class Worker(Owner):
         self.lost(partitions)
 
     def lost(self, partitions: Collection[Partition]) -> None:
-        self._parts.intake.flush(self._parts.clock.now())
         self._parts.intake.forget(partitions)
         logger.info("gave up partitions %s", _names(partitions))
 
@@ -186,7 +190,19 @@ class Worker(Owner):
         """Wait a little for what is down; meanwhile partitions stay ours and nothing more is read."""
         logger.warning("%s; trying again", error)
         self._parts.metrics.failures.labels(type(error).__name__).inc()
+        if isinstance(error, StoreUnavailable):
+            self._pause(is_paused=True)
         stop.wait(self._pace.retry_seconds)
+
+    def _pause(self, *, is_paused: bool) -> None:
+        if is_paused == self._is_paused:
+            return
+        self._is_paused = is_paused
+        self._parts.metrics.paused.set(is_paused)
+        if is_paused:
+            self._parts.source.pause()
+        else:
+            self._parts.source.resume()
 
     def finish(self) -> None:
         """Put everything away and let the source go."""

@@ -136,6 +136,11 @@ class Models:
         rows = self._active.get((model, version), ())
         return self.ready(max(rows, key=lambda a: (a.start, a.id)).baseline) if rows else None
 
+    def prepare(self, model: str, version: str) -> None:
+        """Read every baseline that speaks for a model version, so that `at` and `newest` need no store."""
+        for name in {a.baseline for a in self._active.get((model, version), ())}:
+            self.ready(name)
+
     def ready(self, name: str) -> Runtime:
         """Return the runtime of a baseline by its hash; raises NotFoundError, BaselineError."""
         found = self._ready.get(name)

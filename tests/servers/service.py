@@ -46,7 +46,7 @@ class StreamService:
         self.config.write_text(
             f"store: {self.store}\nlisten: {{port: {self.port}}}\ncheckpoint: {self.checkpoint}\n"
             f"sources:\n  - kafka: {{bootstrap: '{self.bootstrap}', topics: [{self.topic}], group: {self.topic},"
-            f" idle: 5s{self.source}}}\nmodels:\n  {self.models}\n"
+            f" idle: 5s, session: 6s{self.source}}}\nmodels:\n  {self.models}\n"
         )
         self.process = self._process()
 
