@@ -126,7 +126,10 @@ def _differences(
             out += {notice.receiver: notice for notice in latest}.values()
         elif fired and not fires:
             memory = told.alerts[mark]
-            out += _notices(replace(memory, alert=_resolved(memory.alert, first)), reports[-1], first)
+            seen = [r for r in reports if r.key.segment == memory.alert.segment]
+            out += _notices(
+                replace(memory, alert=_resolved(memory.alert, first)), (seen or reports)[-1], first
+            )
     return tuple(out)
 
 

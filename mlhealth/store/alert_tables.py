@@ -168,7 +168,7 @@ audit = Table(
 
 def record(connection: Connection, step: Step, now: int) -> None:
     """Write what a window did to alerts, in the transaction of its report; a rerun changes nothing."""
-    _record_alerts(connection, step, now)
+    record_transitions(connection, step.transitions, now)
     enqueue(connection, step.notices, now)
     insert_missing(connection, retraining_requests, [_request_row(r, now) for r in step.requests])
 
@@ -185,9 +185,10 @@ def enqueue(connection: Connection, notices: Sequence[Notice], now: int) -> None
     insert_missing(connection, outbox, rows)
 
 
-def _record_alerts(connection: Connection, step: Step, now: int) -> None:
-    insert_missing(connection, alert_transitions, [_transition_row(a, now) for a in step.transitions])
-    changed = {alert.fingerprint: alert for alert in step.transitions}
+def record_transitions(connection: Connection, transitions: Sequence[Alert], now: int) -> None:
+    """Write alerts that changed state, into their history and as they stand now."""
+    insert_missing(connection, alert_transitions, [_transition_row(alert, now) for alert in transitions])
+    changed = {alert.fingerprint: alert for alert in transitions}
     upsert(connection, alerts, [_alert_row(alert, now) for alert in changed.values()])
 
 
