@@ -137,7 +137,13 @@ class Mpp(Estimator):
         first = CBPE if rows.schema.is_classification else DLE
         usual = (first.from_state(_part(state, first.name)), MPPRow.from_state(_part(state, MPPRow.name)))
         reference = Reference.of_params(state.params["reference"])
-        core = Core(Bench.of(memory, space, rowwise(usual)), usual, surrogate, reference.metrics, int(state.params["seed"]))
+        core = Core(
+            Bench.of(memory, space, rowwise(usual)),
+            usual,
+            surrogate,
+            reference.metrics,
+            int(state.params["seed"]),
+        )
         factors = Factors({m: tuple(f) for m, f in state.params["factors"].items()})
         return cls(reference, core, factors)
 

@@ -51,7 +51,7 @@ class Verdict:
         """How much of the window the believed explanations leave unexplained, 0 to 1."""
         if self.quiet:
             return 0.0
-        return 2.0 * float(sum(c.belief * max(c.separation - 0.5, 0.0) for c in self.believed))
+        return float(sum(c.belief * c.misfit for c in self.believed))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Core:
         movement = screen(memory.encoding, memory.expectations, memory.rows.features, window.features, scores)
         evidence = Evidence(movement, outside_support(memory, window), 1 / len(window) + 1 / len(memory.rows))
         expected = self.expected(window)
-        still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, 1.0)
+        still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
         if len(window) < 50 or not (evidence.suspects.any() or self._outputs_moved(window)):
             answers = mix([still], window, self.metrics, expected)
             return Verdict(answers, (still,), movement, True)

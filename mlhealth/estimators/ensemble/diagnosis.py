@@ -143,7 +143,7 @@ def diagnose(column: Column, dictionary: Sequence[Operator], rng: np.random.Gene
         chosen, share, left = best
     kept = [(dictionary[i], float(q)) for i, q in zip(chosen, share, strict=True) if q > 0.01]
     cost = left + sum(_freedom(dictionary[i]) for i in chosen)
-    return Treated(column.name, tuple(kept), before, cost, float(len(gap)))
+    return Treated(column.name, tuple(kept), before, cost, 1.3 * len(gap))
 
 
 def _next(
@@ -165,7 +165,7 @@ def _next(
 
 def _freedom(operator: Operator) -> float:
     """Return what an operator gains by drawing from the window itself: about 1 for each cell it can match."""
-    return 1.5 * BINS if operator.kind in ("redraw", "transport") else 0.0
+    return 2.5 * BINS if operator.kind in ("redraw", "transport") else 0.0
 
 
 def _fractions(directions: Floats, gap: Floats) -> Floats:

@@ -17,6 +17,8 @@ FACTORS = (
     1.6093, 2.0, 2.2046, 2.54, 3.2808, 10.0, 12.0, 24.0, 60.0, 100.0, 1e3, 1024.0, 3600.0, 1e6,
 )  # fmt: skip
 """Factors between units of length, mass, time, money and count that are commonly confused."""
+ALIKE = 0.2
+"""Log ratio within which a factor read off the window is taken for the nearest common one."""
 SPREADS = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
 NOISES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUPLINGS = (1.0, 0.8, 0.5, 0.0, -1.0)
@@ -81,7 +83,8 @@ def _ratios(before: Floats, after: Floats) -> list[float]:
     """Return factors by which the middle and the spread of the column have changed."""
     low, high = np.quantile(before, [0.25, 0.75]), np.quantile(after, [0.25, 0.75])
     pairs = [(np.median(before), np.median(after)), (low[1] - low[0], high[1] - high[0])]
-    return [float(b / a) for a, b in pairs if a != 0 and b != 0 and abs(b / a - 1) > 0.02]
+    found = [float(b / a) for a, b in pairs if a != 0 and b != 0 and abs(b / a - 1) > 0.02]
+    return [r for r in found if r < 0 or min(abs(np.log(r / f)) for f in FACTORS) > ALIKE]
 
 
 def _atoms(before: Floats, after: Floats) -> list[float]:

@@ -65,6 +65,14 @@ def separation(explained: Floats, weights: tuple[Floats, Floats], window: tuple[
     return float(np.mean(aucs)) if aucs else 0.5
 
 
+def remaining(explained: Floats, weight: Floats, window: Floats, columns: int) -> float:
+    """Return the mean over columns of the distance left between explained and window distributions, beyond noise."""
+    width = len(CUTS)
+    cells = slice(columns, columns + columns * width)
+    gap = np.abs(weight @ explained[:, cells] / weight.sum() - window[:, cells].mean(0)).reshape(columns, width)
+    return float(np.maximum(gap.max(axis=1) - 1.5 / np.sqrt(len(window)), 0.0).mean())
+
+
 def _discriminant(explained: Floats, weight: Floats, window: Floats) -> Floats:
     w = weight / weight.sum()
     mean_e, mean_w = w @ explained, window.mean(0)

@@ -8,6 +8,8 @@ values that went missing, or a definite fault (see `Operator`) that explains nea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +19,18 @@ from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.expectation import squares
 from mlhealth.estimators.ensemble.replay import Memory, diagnose_columns, plain_values, trusted_columns
 from mlhealth.estimators.ensemble.screening import MARGINAL, TIES, Movement
-from mlhealth.estimators.ensemble.weights import covariate_weights
+from mlhealth.estimators.ensemble.operators import Operator, Values
+from mlhealth.estimators.ensemble.weights import HEAVIEST, covariate_weights
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 LEAST_OUTSIDE = 0.02
-"""Share of a window's rows beyond the reference's support below which a column is not suspected for it."""
+"""Share of a window's rows beyond the reference's reach below which a column is not suspected for it."""
+CROWD = 0.4
+"""Share of moved columns from which a window is drifting, and a column's change proves no fault."""
+SWAPPED = 0.6
+"""Share of both columns' change that a swap must explain."""
 MOST_COLUMNS = 40
 """Columns diagnosed per window, most moved first."""
 TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "redraw", "transport"})
@@ -32,7 +39,7 @@ TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a window shows of its columns: `outside` share of values beyond the reference's support (d,)."""
+    """What a window shows of its columns: `outside` is the share of values beyond the reference's reach (d,)."""
 
     movement: Movement
     outside: Floats
@@ -50,18 +57,34 @@ class Evidence:
 
 
 def outside_support(memory: Memory, window: Rows) -> Floats:
-    """Return, per column, the share of values below the least or above the greatest, or of unseen categories, (d,)."""
+    """Return, per column, the share of the window that no weights up to `HEAVIEST` can give the reference, (d,)."""
     out = []
-    for place, name in enumerate(memory.encoding.columns):
-        values = plain_values(window.features[name], memory.numeric(name))
-        if memory.numeric(name):
-            grid = memory.encoding.grids[place]
-            numbers = values.astype(float)
-            out.append(float(((numbers < grid[0]) | (numbers > grid[-1])).mean()) if len(grid) else 0.0)
-        else:
-            known = set(memory.encoding.categories[place - len(memory.encoding.numeric)])
-            out.append(float(np.mean([v is not None and v not in known for v in values])))
+    for name in memory.encoding.columns:
+        before = memory.values[name]
+        after = plain_values(window.features[name], memory.numeric(name))
+        out.append(_beyond_numbers(before, after) if memory.numeric(name) else _beyond_categories(before, after))
     return np.array(out)
+
+
+def _beyond_numbers(before: Values, after: Values) -> float:
+    old, new = before.astype(float), after.astype(float)
+    old, new = old[~np.isnan(old)], new[~np.isnan(new)]
+    if len(new) == 0 or len(old) == 0:
+        return 0.0 if len(new) == 0 else 1.0
+    edges = np.unique(np.concatenate([np.quantile(new, np.linspace(0.0, 1.0, 11)), [old.min(), old.max()]]))
+    cells = [np.bincount(_cell(edges, v), minlength=2 * len(edges) + 1) / len(v) for v in (old, new)]
+    return float(np.maximum(cells[1] - HEAVIEST * cells[0], 0.0).sum()) * len(new) / len(after)
+
+
+def _cell(edges: Floats, values: Floats) -> NDArray[np.intp]:
+    """Return the place of each value among edges and the gaps between them."""
+    return np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right")
+
+
+def _beyond_categories(before: Values, after: Values) -> float:
+    old, new = Counter(before.tolist()), Counter(after.tolist())
+    scale = HEAVIEST / max(len(before), 1)
+    return sum(max(k / len(after) - scale * old[c], 0.0) for c, k in new.items() if c is not None)
 
 
 def broken_columns(memory: Memory, window: Rows, window_scores: Floats, evidence: Evidence, seed: int) -> list[Treated]:
@@ -77,11 +100,24 @@ def broken_columns(memory: Memory, window: Rows, window_scores: Floats, evidence
     weight = plain
     if len(good):
         weight = covariate_weights(squares(memory.scores[:, good]), squares(window_scores[:, good]))
+    still = trusted & (movement.marginal <= MARGINAL)
     readings = [
-        diagnose_columns(memory, window, window_scores, which, (trusted, w, seed)) for w in (plain, weight)
+        diagnose_columns(memory, window, window_scores, which, (hinting, w, seed))
+        for hinting, w in ((still if still.any() else trusted, plain), (trusted, weight))
     ]
     best = [a if a.explained >= b.explained else b for a, b in zip(*readings, strict=True)]
-    return [t for t, place in zip(best, which, strict=True) if _is_broken(t, place, evidence, bool(trusted[place]))]
+    swapped = _swapped(best)
+    return [
+        t
+        for t, place in zip(best, which, strict=True)
+        if (t.name in swapped and t.explained > SWAPPED) or _is_broken(t, place, evidence, bool(trusted[place]))
+    ]
+
+
+def _swapped(readings: Sequence[Treated]) -> set[str]:
+    """Return the columns that each hold the other's values."""
+    copies = {t.name: t.operators[0][0].column for t in readings if t.operators and t.operators[0][0].kind == "copy"}
+    return {one for one, other in copies.items() if copies.get(other) == one}
 
 
 def _most_moved(evidence: Evidence, suspects: Mask) -> list[int]:
@@ -100,16 +136,27 @@ def _is_broken(treated: Treated, place: int, evidence: Evidence, trusted: bool) 
         return True
     if evidence.outside[place] > evidence.tolerance:
         return True
-    lead = treated.operators[0][0]
-    loosened = movement.loosened[place] > 0.75 * TIES
-    if lead.kind in TIED:
-        return lead.named and treated.explained > 0.8 and loosened
+    lead, fraction = treated.operators[0]
     if lead.kind == "permute":
         return treated.explained > 0.7 and not trusted
+    if lead.kind in TIED:
+        loosened = movement.loosened[place] > 0.75 * TIES
+        return lead.named and treated.explained > 0.8 and loosened
+    return not _drifting(movement, place) and _definite(treated, lead, fraction)
+
+
+def _drifting(movement: Movement, place: int) -> bool:
+    """Whether so many other columns have moved that one column's movement is no fault of its own."""
+    others = np.delete(movement.marginal > MARGINAL, place)
+    return len(others) > 0 and float(others.mean()) > CROWD
+
+
+def _definite(treated: Treated, lead: Operator, fraction: float) -> bool:
+    """Whether an operator that drift seldom imitates explains the column well enough."""
+    if lead.kind == "constant":
+        return treated.after < 2.0 * treated.chance
     if lead.kind == "copy":
-        return treated.explained > 0.7
-    if lead.kind == "scale":
-        return treated.explained > 0.75 and (lead.number > 1.5 or lead.number < 0 or 1e-5 < lead.number < 0.65)
-    return False
-
-
+        return treated.explained > 0.8 and fraction > 0.5
+    size = abs(lead.number)
+    slight = 1 / 3 < size < 3 and lead.number > 0
+    return size > 1e-5 and treated.explained > (0.85 if slight else 0.75) and not 0.65 < lead.number < 1.5

@@ -28,6 +28,8 @@ CHARGES = {"": 0.0, "covariate": 0.012, "label": 0.004}
 """What weights must gain in separation before they are preferred to none."""
 REPLAY_CHARGE = 0.01
 """What a replay must gain."""
+MOST_LOST = 0.8
+"""Share of its belief that a weighting loses at most for what it leaves unexplained."""
 TEMPERATURE = 0.008
 """Difference in separation, for a window of 500 rows, that makes an explanation 2.7 times as likely."""
 
@@ -37,7 +39,7 @@ class Candidate:
     """One explanation: `treated` columns, weights by `weighting` ("", "covariate" or "label"), and its verdict.
 
     `rows`: the labelled reference as treated, with what the model answers to it. `separation`: AUC with which it can
-    be told from the window. `belief`: its share among all candidates.
+    be told from the window. `remaining`: mean distance left of the columns. `belief`: its share among all candidates.
     """
 
     treated: tuple[Treated, ...]
@@ -45,12 +47,19 @@ class Candidate:
     rows: Rows
     weight: Floats
     separation: float
+    remaining: float = 0.0
     belief: float = 0.0
 
     @property
     def charge(self) -> float:
-        """Its separation with what its freedom costs."""
-        return max(self.separation, 0.5) + CHARGES[self.weighting] + (REPLAY_CHARGE if self.treated else 0.0)
+        """Its separation with what its freedom costs; `remaining` decides where all separations are near 1."""
+        freedom = CHARGES[self.weighting] + (REPLAY_CHARGE if self.treated else 0.0)
+        return max(self.separation, 0.5) + self.remaining + freedom
+
+    @property
+    def misfit(self) -> float:
+        """How much of the window it leaves unexplained, 0 to 1."""
+        return 2.0 * max(self.separation - 0.5, 0.0)
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,9 @@ def candidates(bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Trea
         for weighting, weigh in _weightings(bench, rows, window, view).items():
             halves = (weigh(even), weigh(~even))
             apart = distance.separation(features, halves, (seen, even))
-            found.append(Candidate(treated, weighting, rows, weigh(np.ones(len(window), bool)), apart))
+            weight = weigh(np.ones(len(window), bool))
+            left = distance.remaining(features, weight, seen, len(bench.memory.encoding.columns) + len(bench.grids))
+            found.append(Candidate(treated, weighting, rows, weight, apart, left))
     return believe(found, len(window))
 
 
@@ -133,9 +144,19 @@ def _weightings(bench: Bench, rows: Rows, window: Rows, view: Floats) -> dict[st
 
 
 def believe(found: Sequence[Candidate], rows: int) -> list[Candidate]:
-    """Share belief among candidates by their charges, most believed first."""
+    """Share belief among candidates by their charges, most believed first.
+
+    Weights that leave much of the window unexplained were learnt where the reference has hardly any rows: most of
+    their belief goes to the same treatment without weights.
+    """
     charge = np.array([c.charge for c in found])
     belief = np.exp(-(charge - charge.min()) / (TEMPERATURE * np.sqrt(500 / max(rows, 1))))
     belief /= belief.sum()
+    plain = {id(c.rows): i for i, c in enumerate(found) if c.weighting == ""}
+    for i, candidate in enumerate(found):
+        if candidate.weighting:
+            lost = belief[i] * MOST_LOST * float(np.clip((candidate.misfit - 0.3) / 0.5, 0.0, 1.0))
+            belief[i] -= lost
+            belief[plain[id(candidate.rows)]] += lost
     ranked = [replace(c, belief=float(b)) for c, b in zip(found, belief, strict=True)]
     return sorted(ranked, key=lambda c: -c.belief)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
+STRENGTH = 0.05
+"""Inverse of the ridge penalty of the domain classifier."""
 HEAVIEST = 20.0
 """No reference row may stand for more than this many rows."""
 
@@ -21,21 +23,20 @@ class LabelMix:
     weight: Floats
 
 
-def covariate_weights(reference: Floats, window: Floats, *, weight: Floats | None = None, strength: float = 0.05) -> Floats:
+def covariate_weights(reference: Floats, window: Floats) -> Floats:
     """Return weights (n,), mean 1, from a logistic domain classifier between two views of the columns.
 
-    The density ratio is log-linear in the views' columns, as in Mandoline (Chen et al., 2021); `strength` is the
-    inverse of the ridge penalty. `weight`: of the reference rows before.
+    The density ratio is log-linear in the views' columns, as in Mandoline (Chen et al., 2021).
     """
+    if len(window) == 0:
+        return np.ones(len(reference))
     design = np.vstack([reference, window])
     target = np.repeat([0, 1], [len(reference), len(window)])
-    start = np.ones(len(reference)) if weight is None else weight / weight.mean()
-    balance = np.concatenate([start / len(reference), np.full(len(window), 1.0 / len(window))])
-    balance *= len(window)
+    balance = np.repeat([len(window) / len(reference), 1.0], [len(reference), len(window)])
     if not design.std(0).any():
-        return start
-    model = LogisticRegression(C=strength, max_iter=60, tol=1e-3).fit(design, target, sample_weight=balance)
-    return settle(start * np.exp(np.clip(model.decision_function(reference), -8.0, 8.0)))
+        return np.ones(len(reference))
+    model = LogisticRegression(C=STRENGTH, max_iter=60, tol=1e-3).fit(design, target, sample_weight=balance)
+    return settle(np.exp(np.clip(model.decision_function(reference), -8.0, 8.0)))
 
 
 def settle(weight: Floats) -> Floats:
