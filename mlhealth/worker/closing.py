@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from mlhealth.alerts.context import Circumstances
-from mlhealth.alerts.engine import EngineState, Step, refold, step
+from mlhealth.alerts.engine import Step, refold
 from mlhealth.alerts.rules import RuleSet
+from mlhealth.budget import BudgetLimits
 from mlhealth.clock import SECOND
 from mlhealth.events.messages import Partition
 from mlhealth.profile import WindowProfile
@@ -24,6 +25,7 @@ from mlhealth.store.alert_tables import record
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
 from mlhealth.store.database import Database
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
+from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.models import Models, Runtime
 
 logger = logging.getLogger(__name__)
@@ -54,8 +56,9 @@ class Idleness:
 
 @dataclass(frozen=True)
 class _Folded:
-    """What the rules made of a window's reports: steps to record, and states by the start of the window after."""
+    """A window's reports as judged, what the rules made of them, and states by the start of the window after."""
 
+    reports: Sequence[WindowReport]
     steps: Sequence[Step]
     states: Mapping[int, object]
 
@@ -135,6 +138,8 @@ class Closer:
                 if is_first
                 else self._refold(connection, name, reports)
             )
+        judged = zip(outcomes, folded.reports, strict=True)
+        outcomes = [replace(outcome, report=report) for outcome, report in judged]
         rows = sum(part.rows for part in parts if part.segment == "")
         with self._database.begin() as connection:
             written = Closing(
@@ -145,7 +150,7 @@ class Closer:
             for done in folded.steps:
                 record(connection, done, now)
             self.before_commit()
-        return reports
+        return list(folded.reports)
 
     def _outcomes(
         self, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
@@ -167,31 +172,34 @@ class Closer:
         self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport], now: int
     ) -> _Folded:
         if not reports:
-            return _Folded((), {})
-        state = EngineState.from_data(store.state_before(connection, name, reports[0].key.start))
-        steps = []
-        for report in reports:
-            circumstances = Circumstances(lag_seconds=(now - report.key.end) / SECOND)
-            steps.append(step(self._rules(), report, state, circumstances))
-            state = steps[-1].state
-        return _Folded(steps, {reports[0].key.end: state.to_data()})
+            return _Folded((), (), {})
+        before = Carried.from_data(store.state_before(connection, name, reports[0].key.start))
+        judged, ledger = judge(reports, before.ledger, self._limits)
+        circumstances = Circumstances(lag_seconds=(now - reports[0].key.end) / SECOND)
+        steps, rules = fold(self._rules(), judged, before.rules, circumstances)
+        return _Folded(judged, steps, {reports[0].key.end: Carried(rules, ledger).to_data()})
 
     def _refold(self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport]) -> _Folded:
         """Fold a revised window and all that follow again; only differences are told."""
         if not reports:
-            return _Folded((), {})
+            return _Folded((), (), {})
         start = reports[0].key.start
-        before = EngineState.from_data(store.state_before(connection, name, start))
-        told = EngineState.from_data(store.state_before(connection, name, 2**62))
-        following = [*reports, *store.latest_reports(connection, name, start)]
+        before = Carried.from_data(store.state_before(connection, name, start))
+        told = Carried.from_data(store.state_before(connection, name, 2**62))
+        following, state = [], before
         states: dict[int, object] = {}
-        state = before
-        for report in following:
-            state = step(self._rules(), report, state).state
+        for report in (*reports, *store.latest_reports(connection, name, start)):
+            judged, ledger = judge([report], state.ledger, self._limits)
+            _, rules = fold(self._rules(), judged, state.rules, None)
+            state = Carried(rules, ledger)
             states[report.key.end] = state.to_data()
-        done = refold(self._rules(), following, before, told)
-        states[following[-1].key.end] = done.state.to_data()
-        return _Folded([done], states)
+            following += judged
+        done = refold(self._rules(), following, before.rules, told.rules)
+        states[following[-1].key.end] = Carried(done.state, state.ledger).to_data()
+        return _Folded(following[: len(reports)], [done], states)
+
+    def _limits(self, baseline: str) -> BudgetLimits:
+        return self._models.ready(baseline).limits
 
 
 def _judge(

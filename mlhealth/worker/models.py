@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlhealth.baseline import Baseline
+from mlhealth.budget import AlarmBudget, BudgetLimits
 from mlhealth.config import Config, ModelConfig
 from mlhealth.monitor import EvaluationSettings, Evaluator
 from mlhealth.profile import ProfileLayout
@@ -70,6 +71,16 @@ class Runtime:
         spec = self.config.scorer and self.config.scorer.replace("{version}", schema.version)
         scorer = open_scorer(spec, schema) if spec else None
         return Evaluator(self.baseline, EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer))
+
+    @cached_property
+    def limits(self) -> BudgetLimits:
+        """The false-alarm budget, split evenly over the overall window and the segments."""
+        accepted = self.config.false_alarms
+        budget = AlarmBudget(accepted.alarms, accepted.per)
+        shares = 1 + sum(len(column.segments) for column in self.segments)
+        return BudgetLimits.of(
+            self.baseline, self.evaluator.objective, budget, window=self.config.window, segments=shares
+        )
 
     def segment_sample(self, sample: pa.Table | None, segment: str) -> pa.Table | None:
         """Return the rows of an overall sample that belong to a segment."""
