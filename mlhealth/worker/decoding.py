@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
+from mlhealth.events import arrow as arrow_events
 from mlhealth.events import json as json_events
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
@@ -15,9 +16,14 @@ from mlhealth.sources.base import Address
 
 __all__ = ["Decoded", "by_model", "decode"]
 
+ARROW = "arrow"
+"""The format header's value for messages that hold Arrow streams."""
+
 
 def decode(address: Address, messages: Messages, schema: ModelSchema) -> Decoded:
-    """Return the events in `messages` and the rejected ones."""
+    """Return the events in `messages` and the rejected ones; a format that is not known is taken for JSON."""
+    if address.format == ARROW:
+        return arrow_events.decode(messages, schema)
     return json_events.decode(messages, schema)
 
 
