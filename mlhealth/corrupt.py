@@ -63,7 +63,9 @@ def register(
     touches every row, whatever fraction is asked.
     """
     if works_on not in ("numeric", "categorical", "any"):
-        raise ConfigError(f"corruption kind {name!r}: works_on is {works_on!r}; say numeric, categorical or any")
+        raise ConfigError(
+            f"corruption kind {name!r}: works_on is {works_on!r}; say numeric, categorical or any"
+        )
 
     def remember(treat: Treatment) -> Treatment:
         _KINDS[name] = Kind(name, treat, works_on, at_least, whole_rows)
@@ -102,7 +104,9 @@ def corrupt(
     able = eligible(frame, kind)
     what = _KINDS[kind]
     if columns and not set(columns) <= set(able):
-        raise DataError(f"{kind} works on {what.works_on} columns only, not on {sorted(set(columns) - set(able))}")
+        raise DataError(
+            f"{kind} works on {what.works_on} columns only, not on {sorted(set(columns) - set(able))}"
+        )
     chosen = tuple(columns) or _draw(able, what.at_least, rng)
     if len(chosen) < what.at_least:
         raise DataError(f"{kind} needs {what.at_least} {what.works_on} columns; the table has {len(chosen)}")
@@ -220,14 +224,18 @@ def _changed_case(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.ra
 def _recoded(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     for column in columns:
         names = np.sort(frame[column].dropna().unique())
-        frame.loc[rows, column] = frame.loc[rows, column].map(dict(zip(names, np.roll(names, 1), strict=True)))
+        frame.loc[rows, column] = frame.loc[rows, column].map(
+            dict(zip(names, np.roll(names, 1), strict=True))
+        )
     return frame
 
 
 @register("permuted column")
 def _permuted(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     for column in columns:
-        frame.loc[rows, column] = frame.loc[rows, column].to_numpy(copy=True)[rng.permutation(int(rows.sum()))]
+        frame.loc[rows, column] = frame.loc[rows, column].to_numpy(copy=True)[
+            rng.permutation(int(rows.sum()))
+        ]
     return frame
 
 

@@ -52,7 +52,9 @@ class Truth:
     metrics: dict[str, tuple[float, float]]
     reference: dict[str, float]
 
-    def record(self, method: str, metric: str, found: PerformanceEstimate | float | None, seconds: float) -> Record:
+    def record(
+        self, method: str, metric: str, found: PerformanceEstimate | float | None, seconds: float
+    ) -> Record:
         """Return the record of one method's answer."""
         true, noise = self.metrics[metric]
         head = (self.case.table, self.case.primary, self.window.family, self.window.kind, self.number)

@@ -39,7 +39,9 @@ def interpreter() -> Path | None:
     try:
         subprocess.run([uv, "venv", "--python", "3.11", str(home)], check=True, capture_output=True)
         packages = [f"nannyml=={VERSION}", "statsmodels", "setuptools<80"]
-        subprocess.run([uv, "pip", "install", "--python", str(python), *packages], check=True, capture_output=True)
+        subprocess.run(
+            [uv, "pip", "install", "--python", str(python), *packages], check=True, capture_output=True
+        )
     except (OSError, subprocess.CalledProcessError):
         shutil.rmtree(home, ignore_errors=True)
         return None
@@ -69,7 +71,9 @@ def ask(python: Path, case: Case, known: Sequence[Truth]) -> Iterator[Record]:
 
 
 def _table(rows: Rows, *, labelled: bool) -> pd.DataFrame:
-    table = rows.features.copy() if not rows.schema.is_classification else pd.DataFrame(index=range(len(rows)))
+    table = (
+        rows.features.copy() if not rows.schema.is_classification else pd.DataFrame(index=range(len(rows)))
+    )
     table["__prediction"] = rows.prediction
     if rows.scores is not None:
         for place in range(rows.scores.shape[1]):
@@ -86,4 +90,6 @@ def _estimate(metric: str, found: list[float] | None, reference: float) -> Perfo
         return PerformanceEstimate(metric, None, None, None, status, "nannyml", reference)
     value, lower, upper = found
     half = (upper - lower) / 2 * REDUCED
-    return PerformanceEstimate(metric, value, value - half, value + half, EstimateStatus.OK, "nannyml", reference)
+    return PerformanceEstimate(
+        metric, value, value - half, value + half, EstimateStatus.OK, "nannyml", reference
+    )

@@ -1,5 +1,7 @@
 """Run by NannyML's own interpreter: fits CBPE or DLE on reference.parquet and answers for each window."""
 
+from __future__ import annotations
+
 import json
 import sys
 import time
@@ -21,7 +23,7 @@ def estimator(told: dict, reference: pd.DataFrame):  # type: ignore[no-untyped-d
         )  # fmt: skip
     scores = [c for c in reference if c.startswith("__score_")]
     binary = told["task"] == "binary"
-    proba = scores[-1] if binary else {i: c for i, c in enumerate(scores)}
+    proba = scores[-1] if binary else dict(enumerate(scores))
     return nannyml.CBPE(
         y_pred="__prediction", y_true="__label", y_pred_proba=proba, metrics=told["metrics"], chunk_number=1,
         problem_type="classification_binary" if binary else "classification_multiclass",
@@ -41,7 +43,11 @@ def main(folder: Path) -> None:
     answers = {}
     for number, rows in windows.groupby("__window"):
         start = time.process_time()
-        found = method.estimate(rows.drop(columns="__window").reset_index(drop=True)).filter(period="analysis").to_df()
+        found = (
+            method.estimate(rows.drop(columns="__window").reset_index(drop=True))
+            .filter(period="analysis")
+            .to_df()
+        )
         spent = time.process_time() - start
         values = {}
         for metric in told["metrics"]:

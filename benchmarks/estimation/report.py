@@ -48,7 +48,9 @@ def _gate(table: pd.DataFrame, figures: dict[str, Cell]) -> str:
     full = [row for row in found if row["mode"] == MODES[0]]
     passed = sum(row["verdict"] == "pass" for row in full)
     figures["gate_passed"], figures["gate_of"] = passed, len(full)
-    words = "passed" if passed == len(full) else f"not passed in {len(full) - passed} of {len(full)} comparisons"
+    words = (
+        "passed" if passed == len(full) else f"not passed in {len(full) - passed} of {len(full)} comparisons"
+    )
     return f"**Gate** against {against}, full mode: {words}\n\n{markdown_table(found)}"
 
 
@@ -71,7 +73,10 @@ def _costs(table: pd.DataFrame, costs: pd.DataFrame) -> dict[str, Cell]:
     }
     if len(costs):
         fits = costs[costs["method"].isin(MODES)]["fit_seconds"].astype(float)
-        out["fit_seconds_median"], out["fit_seconds_max"] = round(float(fits.median()), 1), round(float(fits.max()), 1)
+        out["fit_seconds_median"], out["fit_seconds_max"] = (
+            round(float(fits.median()), 1),
+            round(float(fits.max()), 1),
+        )
     return out
 
 

@@ -46,7 +46,9 @@ def detection(table: pd.DataFrame) -> float:
     real = drops(table).to_numpy()
     fall = (table["reference"] - table["estimate"]).to_numpy()
     if table["metric"].iloc[0] in LOG_METRICS:
-        fall = -np.log(np.maximum(table["reference"], 1e-12) / np.maximum(table["estimate"], 1e-12)).to_numpy()
+        fall = -np.log(
+            np.maximum(table["reference"], 1e-12) / np.maximum(table["estimate"], 1e-12)
+        ).to_numpy()
     hit, miss = fall[real], fall[~real]
     if len(hit) == 0 or len(miss) == 0:
         return float("nan")

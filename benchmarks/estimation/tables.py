@@ -32,7 +32,11 @@ class Table:
         """The schema by which estimators read this table."""
         kinds = {c: pd.api.types.is_numeric_dtype(self.features[c]) for c in self.features}
         features = tuple(
-            Feature(c, FeatureType.NUMERIC if n else FeatureType.CATEGORICAL, Storage.FLOAT if n else Storage.STRING)
+            Feature(
+                c,
+                FeatureType.NUMERIC if n else FeatureType.CATEGORICAL,
+                Storage.FLOAT if n else Storage.STRING,
+            )
             for c, n in kinds.items()
         )
         scores = () if not self.classes else ("score",) if len(self.classes) == 2 else self.classes

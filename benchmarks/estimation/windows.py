@@ -56,7 +56,13 @@ def prepare(table: Table, primary: str, seed: int) -> Case:
         return ask(table.schema, features, table.label[index], model)
 
     return Case(
-        table.name, primary, rows(parts.reference), rows(parts.train), rows(parts.pool), rows(parts.production), model
+        table.name,
+        primary,
+        rows(parts.reference),
+        rows(parts.train),
+        rows(parts.pool),
+        rows(parts.production),
+        model,
     )
 
 
@@ -79,8 +85,8 @@ class Plan:
 def windows(case: Case, plan: Plan) -> Iterator[Window]:
     """Make the plan's windows of one case, the same ones for the same plan."""
     rng = np.random.default_rng([plan.seed, len(case.reference)])
-    for size in plan.sizes:
-        size = min(size, len(case.pool) * 2 // 3, len(case.production) // 2)
+    most = min(len(case.pool) * 2 // 3, len(case.production) // 2)
+    for size in sorted({min(size, most) for size in plan.sizes}):
         for number in range(plan.per_family):
             yield from _plain(case, size, number, rng)
             yield _concept(case, size, rng)
@@ -107,8 +113,11 @@ def _concept(case: Case, size: int, rng: np.random.Generator) -> Window:
     """Change the labels in a region of one column, where nobody without labels can see it."""
     rows = case.pool.take(resample(Population(case.pool.features), "iid", size, rng))
     column = rows.features.columns[int(rng.integers(rows.features.shape[1]))]
-    codes = pd.Series(rows.features[column]).rank(method="first", pct=True).to_numpy(float) \
-        if column in rows.schema.numeric else rng.random(len(rows))
+    codes = (
+        pd.Series(rows.features[column]).rank(method="first", pct=True).to_numpy(float)
+        if column in rows.schema.numeric
+        else rng.random(len(rows))
+    )
     inside = codes > rng.uniform(0.3, 0.6)
     assert rows.label is not None
     if rows.schema.task is Task.REGRESSION:

@@ -47,14 +47,18 @@ def test_same_seed_same_table(frame: pd.DataFrame, kind: str) -> None:
 
 def test_swap_exchanges_both_columns(frame: pd.DataFrame) -> None:
     """A swap of all rows puts each column's values in the other's place."""
-    done = corrupt(frame, "swapped columns", rng=np.random.default_rng(0), columns=("age", "income"), fraction=1.0)
+    done = corrupt(
+        frame, "swapped columns", rng=np.random.default_rng(0), columns=("age", "income"), fraction=1.0
+    )
     np.testing.assert_array_equal(done.features["age"], frame["income"])
     np.testing.assert_array_equal(done.features["income"], frame["age"])
 
 
 def test_misaligned_join_keeps_columns_together(frame: pd.DataFrame) -> None:
     """Columns joined to the wrong rows still belong to one another."""
-    done = corrupt(frame, "misaligned join", rng=np.random.default_rng(0), columns=("age", "debt"), fraction=1.0)
+    done = corrupt(
+        frame, "misaligned join", rng=np.random.default_rng(0), columns=("age", "debt"), fraction=1.0
+    )
     pairs = set(zip(frame["age"], frame["debt"], strict=True))
     assert all(pair in pairs for pair in zip(done.features["age"], done.features["debt"], strict=True))
     assert (done.features["age"] != frame["age"]).any()
@@ -102,7 +106,8 @@ def test_label_mix_moves_the_classes(frame: pd.DataFrame) -> None:
     """A label mix changes how often classes occur."""
     label = (frame["age"] > 50).to_numpy().astype(int)
     shares = [
-        label[resample(Population(frame, label), "label mix", 300, np.random.default_rng(s))].mean() for s in range(8)
+        label[resample(Population(frame, label), "label mix", 300, np.random.default_rng(s))].mean()
+        for s in range(8)
     ]
     assert max(shares) - min(shares) > 0.3
 
@@ -125,4 +130,6 @@ def test_user_registers_a_shift(frame: pd.DataFrame, monkeypatch: pytest.MonkeyP
     def _first(population: Population, rows: int, rng: np.random.Generator) -> np.ndarray:
         return np.arange(rows)
 
-    np.testing.assert_array_equal(resample(Population(frame), "first rows", 4, np.random.default_rng(0)), range(4))
+    np.testing.assert_array_equal(
+        resample(Population(frame), "first rows", 4, np.random.default_rng(0)), range(4)
+    )

@@ -19,7 +19,13 @@ from mlhealth.estimators.rows import Rows
 Floats = NDArray[np.float64]
 FROM_LABELS = 0.5
 RANKED = 0.7
-COUNTED_FROM_LABELS = {"roc_auc": RANKED, "average_precision": RANKED, "f1": 0.2, "precision": 0.2, "recall": 0.2}
+COUNTED_FROM_LABELS = {
+    "roc_auc": RANKED,
+    "average_precision": RANKED,
+    "f1": 0.2,
+    "precision": 0.2,
+    "recall": 0.2,
+}
 """Share of the value read off known labels; the rest comes from the window's own answers, recalibrated.
 
 Metrics that depend on how many rows were predicted positive are better read off the window, which shows that number;
@@ -81,7 +87,11 @@ def mix(
             for c, outcomes in zip(kept, recalibrated, strict=True)
         ]
         known = [(c.belief, p) for c, p in zip(kept, parts, strict=True) if not isinstance(p, str)]
-        out[metric] = _mixture(known, COUNTED_FROM_LABELS.get(metric, FROM_LABELS), on_log_scale(metric, window)) if known else str(parts[0])
+        out[metric] = (
+            _mixture(known, COUNTED_FROM_LABELS.get(metric, FROM_LABELS), on_log_scale(metric, window))
+            if known
+            else str(parts[0])
+        )
     return out
 
 

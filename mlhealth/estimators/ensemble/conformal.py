@@ -52,7 +52,11 @@ def spread(answer: Answer, misfit: float, row_deviation: float) -> float:
 
 
 def calibrate(inputs: FitInputs, full: Core, scorer: Scorer | None) -> Factors:
-    """Measure the factors on made-up windows; `full`: the core whose stand-ins are used where there is no scorer."""
+    """Measure the factors on made-up windows; `full`: the core whose stand-ins are used.
+
+    The scorer, if there is one, answers to the made-up windows as the deployed model would; they are judged without
+    it, since it may not be there later.
+    """
     rng = np.random.default_rng([inputs.seed, 11])
     reference = full.bench.memory.rows
     order = rng.permutation(len(reference))
@@ -61,7 +65,7 @@ def calibrate(inputs: FitInputs, full: Core, scorer: Scorer | None) -> Factors:
     deviation = row_deviations(half, inputs.metrics)
     errors: dict[str, list[tuple[str, float]]] = {m: [] for m in inputs.metrics}
     for family, window in _windows(play, full, scorer, rng):
-        verdict = half.judge(replace(window, label=None), scorer)
+        verdict = half.judge(replace(window, label=None))
         truth = realised(window, inputs.metrics)
         for metric, answer in verdict.answers.items():
             true = truth[metric].value
@@ -99,7 +103,9 @@ def _factors(errors: Sequence[tuple[str, float]]) -> tuple[float, ...]:
     return tuple(float(v) for v in np.maximum.accumulate(out))
 
 
-def _windows(play: Rows, core: Core, scorer: Scorer | None, rng: np.random.Generator) -> Iterator[tuple[str, Rows]]:
+def _windows(
+    play: Rows, core: Core, scorer: Scorer | None, rng: np.random.Generator
+) -> Iterator[tuple[str, Rows]]:
     """Make labelled windows of several families from rows that the halved core has not seen."""
     size = min(SIZE, max(len(play) // 2, 50))
     assert play.label is not None
@@ -116,5 +122,5 @@ def _windows(play: Rows, core: Core, scorer: Scorer | None, rng: np.random.Gener
             broken = corrupt(rows.features, kind, rng=rng, fraction=fraction).features
         except DataError:
             continue
-        ask = scorer if scorer is not None else core.surrogate.near(rows, rows, seed=core.seed)
+        ask = scorer if scorer is not None else core.surrogate.alone(rows)
         yield kind, merged(rows.schema, broken, ask(broken), rows.label)

@@ -15,25 +15,24 @@ from mlhealth.estimators.dle import DLE
 from mlhealth.estimators.encode import Encoder, canonical_order, with_outputs
 from mlhealth.estimators.ensemble.answers import Answer, mix
 from mlhealth.estimators.ensemble.diagnosis import Treated
+from mlhealth.estimators.ensemble.distil import distil
 from mlhealth.estimators.ensemble.evidence import Evidence, broken_columns, outside_support
 from mlhealth.estimators.ensemble.explanations import Bench, Candidate, candidates
 from mlhealth.estimators.ensemble.outputs import OutputSpace, merged
 from mlhealth.estimators.ensemble.replay import Memory, treat
-from mlhealth.estimators.ensemble.screening import Movement, screen
+from mlhealth.estimators.ensemble.screening import MARGINAL, Movement, ks_distance, screen
 from mlhealth.estimators.ensemble.surrogate import Surrogate
 from mlhealth.estimators.error_model import ErrorModel
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.rows import Rows, Scorer
 
 Floats = NDArray[np.float64]
-Usual = tuple[CBPE, MPPRow] | tuple[DLE, MPPRow]
+Usual = tuple[CBPE | DLE, MPPRow]
 MOST_ROWS = 4_000
 """Window rows that are looked at; of a larger window, a subset that depends on the rows' contents only."""
 AGREEMENT = 0.97
 """Share of logged answers that a scorer must reproduce to be believed."""
 CHECKED = 300
-OUTPUT_MOVED = 2.2
-"""Distance of the outputs, in units of sqrt(1/n + 1/N), from which a window is suspicious."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +71,11 @@ class Core:
         space = OutputSpace.of(rows)
         memory = Memory.of(rows)
         first = CBPE.fit(inputs) if rows.schema.is_classification else DLE.fit(inputs)
-        usual = (first, MPPRow.fit(inputs))
+        usual: Usual = (first, MPPRow.fit(inputs))
         if surrogate is None:
-            from mlhealth.estimators.ensemble.distil import distil
-
             surrogate = distil(inputs, memory.encoding, space)
-        return cls(Bench.of(memory, space, rowwise(usual)), usual, surrogate, tuple(inputs.metrics), inputs.seed)  # type: ignore[arg-type]
+        bench = Bench.of(memory, space, rowwise(usual))
+        return cls(bench, usual, surrogate, tuple(inputs.metrics), inputs.seed)
 
     def judge(self, window: Rows, scorer: Scorer | None = None) -> Verdict:
         """Return what is thought of a window (rows in any order); the scorer is asked only if it is suspicious."""
@@ -114,14 +112,8 @@ class Core:
 
     def _outputs_moved(self, window: Rows) -> bool:
         numbers, rows = self.bench.space.numbers(window), 1 / len(window) + 1 / len(self.bench.memory.rows)
-        worst = 0.0
-        for j, grid in enumerate(self.bench.grids):
-            points = np.sort(numbers[:, j])
-            own = (np.arange(len(points)) + 0.5) / len(points)
-            theirs = np.searchsorted(grid, points, "left") + np.searchsorted(grid, points, "right")
-            tied = (np.searchsorted(points, points, "left") + np.searchsorted(points, points, "right")) / (2 * len(points))
-            worst = max(worst, float(np.abs(theirs / (2 * len(grid)) - np.where(len(np.unique(points)) < len(points), tied, own)).max()))
-        return worst > OUTPUT_MOVED * np.sqrt(rows)
+        worst = max(ks_distance(grid, np.sort(numbers[:, j])) for j, grid in enumerate(self.bench.grids))
+        return worst > MARGINAL * float(np.sqrt(rows))
 
     def _replay(self, broken: Sequence[Treated], window: Rows, scorer: Scorer | None) -> tuple[Rows, str]:
         """Return the reference treated as diagnosed, with what the model, or its stand-in, answers to it."""
@@ -136,7 +128,9 @@ class Core:
             except MlhealthError as error:
                 note = f"the scorer could not be asked ({error})"
         stand_in = self.surrogate.near(window, memory.rows, seed=self.seed)
-        return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note or "surrogate"
+        return merged(
+            memory.rows.schema, features, stand_in(features), memory.rows.label
+        ), note or "surrogate"
 
 
 def rowwise(usual: Usual) -> Callable[[Rows], Floats] | None:

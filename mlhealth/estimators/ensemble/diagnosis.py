@@ -103,7 +103,8 @@ def _cells(column: Column) -> tuple[Floats, dict[object, int] | None]:
     """Return bin edges of a numeric column over both samples, or the cells of a categorical one."""
     if column.source.values.dtype == object:
         names, counts = np.unique(
-            [v for v in np.concatenate([column.source.values, column.window]) if v is not None], return_counts=True
+            [v for v in np.concatenate([column.source.values, column.window]) if v is not None],
+            return_counts=True,
         )
         kept = names[np.argsort(-counts, kind="stable")][: BINS - 1]
         return np.zeros(0), {**{v: i for i, v in enumerate(kept)}, "\0other": len(kept)}
@@ -125,7 +126,9 @@ def _edges(values: Floats) -> Floats:
     return np.concatenate(parts)
 
 
-def diagnose(column: Column, dictionary: Sequence[Operator], rng: np.random.Generator, most: int = 3) -> Treated:
+def diagnose(
+    column: Column, dictionary: Sequence[Operator], rng: np.random.Generator, most: int = 3
+) -> Treated:
     """Return the sparse mixture of operators that explains the window's column best."""
     moments = Moments(column)
     gap = (moments.target - moments.start) / np.sqrt(moments.noise)

@@ -1,4 +1,4 @@
-"""Which operators may explain a column: everything that commonly goes wrong upstream, with sizes read off the window."""
+"""Which operators may explain a column: what commonly goes wrong upstream, with sizes read off the window."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from mlhealth.estimators.ensemble.encoding import Encoding
 
@@ -19,12 +18,11 @@ PRODUCTS = 18
 RIDGE = 2.0
 
 
-def features(encoding: Encoding, frame: pd.DataFrame, output: Floats, order: NDArray[np.intp]) -> Floats:
-    """Return the discriminant's features (n, m): `output` normal scores (n, p) of the model's answers.
+def features(encoding: Encoding, frame: pd.DataFrame, scores: Floats, order: NDArray[np.intp]) -> Floats:
+    """Return the discriminant's features (n, m): `scores` are the normal scores (n, d + p) of columns and outputs.
 
     `order`: columns of the encoding, most telling first; the first `PRODUCTS` enter products.
     """
-    scores = np.hstack([encoding.normal_scores(frame), output])
     cells = [(scores[:, [j]] > CUTS).astype(float) for j in range(scores.shape[1])]
     outside = [_outside(encoding, name, frame[name]) for name in encoding.columns]
     top = np.concatenate([order[:PRODUCTS], np.arange(len(encoding.columns), scores.shape[1])])
@@ -47,7 +45,9 @@ def _outside(encoding: Encoding, name: str, values: pd.Series) -> Floats:
     return np.column_stack([absent, unseen]).astype(float)
 
 
-def separation(explained: Floats, weights: tuple[Floats, Floats], window: tuple[Floats, NDArray[np.bool_]]) -> float:
+def separation(
+    explained: Floats, weights: tuple[Floats, Floats], window: tuple[Floats, NDArray[np.bool_]]
+) -> float:
     """Return the cross-fitted AUC between weighted explained reference rows and window rows.
 
     `window`: its features, and which rows are in its first half. `weights`: of the explained rows, (n,) each, learnt
@@ -69,7 +69,9 @@ def remaining(explained: Floats, weight: Floats, window: Floats, columns: int) -
     """Return the mean over columns of the distance left between explained and window distributions, beyond noise."""
     width = len(CUTS)
     cells = slice(columns, columns + columns * width)
-    gap = np.abs(weight @ explained[:, cells] / weight.sum() - window[:, cells].mean(0)).reshape(columns, width)
+    gap = np.abs(weight @ explained[:, cells] / weight.sum() - window[:, cells].mean(0)).reshape(
+        columns, width
+    )
     return float(np.maximum(gap.max(axis=1) - 1.5 / np.sqrt(len(window)), 0.0).mean())
 
 
@@ -80,7 +82,7 @@ def _discriminant(explained: Floats, weight: Floats, window: Floats) -> Floats:
     a, b = (explained - mean_e) / spread, (window - mean_w) / spread
     inner = 0.5 * ((a * w[:, None]).T @ a + b.T @ b / len(b))
     inner[np.diag_indices_from(inner)] += RIDGE * len(inner) / (len(explained) + len(window))
-    return np.linalg.solve(inner, (mean_w - mean_e) / spread) / spread
+    return np.asarray(np.linalg.solve(inner, (mean_w - mean_e) / spread) / spread)
 
 
 def weighted_auc(negative: Floats, weight: Floats, positive: Floats) -> float:
@@ -90,8 +92,3 @@ def weighted_auc(negative: Floats, weight: Floats, positive: Floats) -> float:
     ordered = negative[order]
     below, upto = np.searchsorted(ordered, positive, "left"), np.searchsorted(ordered, positive, "right")
     return float((0.5 * (mass[below] + mass[upto])).mean())
-
-
-def normal_ranks(values: Floats) -> Floats:
-    """Return mid-ranks in (0, 1), (n,)."""
-    return (rankdata(values) - 0.5) / len(values)

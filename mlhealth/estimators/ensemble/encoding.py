@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import ModelSchema
 
 Floats = NDArray[np.float64]
 EDGE = 1e-3
@@ -62,8 +61,8 @@ class Encoding:
         if name in self.numeric:
             return self.numeric_column(name, values.to_numpy(float))
         place = self.categorical.index(name)
-        known = dict(zip(self.categories[place], self.positions[place], strict=True))
-        return np.asarray(values.map(known).fillna(0.0), dtype=float)
+        codes = pd.Index(self.categories[place], dtype=object).get_indexer(pd.Index(values, dtype=object))
+        return np.append(self.positions[place], 0.0)[codes]
 
     def numeric_column(self, name: str, values: Floats) -> Floats:
         """Return the normal scores (n,) of values of a numeric column."""
@@ -84,16 +83,13 @@ def model_output(rows: Rows) -> Floats:
         return rows.prediction.astype(float)
     if rows.scores is None:
         return rows.prediction.astype(float)
-    column = rows.scores[:, -1] if rows.scores.shape[1] == 2 else rows.scores @ np.arange(rows.scores.shape[1])
+    column = (
+        rows.scores[:, -1] if rows.scores.shape[1] == 2 else rows.scores @ np.arange(rows.scores.shape[1])
+    )
     if rows.scores.shape[1] > 2:
         column = column / (rows.scores.shape[1] - 1)
     clipped = np.clip(column, 1e-6, 1 - 1e-6)
     return np.log(clipped / (1 - clipped))
-
-
-def output_names(schema: ModelSchema) -> tuple[str, ...]:
-    """Return the names by which the model's outputs are known where they are compared like columns."""
-    return schema.classes if schema.is_classification else (schema.prediction,)
 
 
 def _grid(values: Floats) -> Floats:

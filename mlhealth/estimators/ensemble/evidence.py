@@ -7,7 +7,6 @@ values that went missing, or a definite fault (see `Operator`) that explains nea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.expectation import squares
+from mlhealth.estimators.ensemble.operators import Operator, Values
 from mlhealth.estimators.ensemble.replay import Memory, diagnose_columns, plain_values, trusted_columns
 from mlhealth.estimators.ensemble.screening import MARGINAL, TIES, Movement
-from mlhealth.estimators.ensemble.operators import Operator, Values
 from mlhealth.estimators.ensemble.weights import HEAVIEST, covariate_weights
 from mlhealth.estimators.rows import Rows
 
@@ -62,7 +61,9 @@ def outside_support(memory: Memory, window: Rows) -> Floats:
     for name in memory.encoding.columns:
         before = memory.values[name]
         after = plain_values(window.features[name], memory.numeric(name))
-        out.append(_beyond_numbers(before, after) if memory.numeric(name) else _beyond_categories(before, after))
+        out.append(
+            _beyond_numbers(before, after) if memory.numeric(name) else _beyond_categories(before, after)
+        )
     return np.array(out)
 
 
@@ -87,7 +88,9 @@ def _beyond_categories(before: Values, after: Values) -> float:
     return sum(max(k / len(after) - scale * old[c], 0.0) for c, k in new.items() if c is not None)
 
 
-def broken_columns(memory: Memory, window: Rows, window_scores: Floats, evidence: Evidence, seed: int) -> list[Treated]:
+def broken_columns(
+    memory: Memory, window: Rows, window_scores: Floats, evidence: Evidence, seed: int
+) -> list[Treated]:
     """Return the columns that were broken, each with what was done to it."""
     movement = evidence.movement
     suspicious = (movement.missing > MARGINAL) | (evidence.outside > evidence.tolerance)
@@ -110,13 +113,16 @@ def broken_columns(memory: Memory, window: Rows, window_scores: Floats, evidence
     return [
         t
         for t, place in zip(best, which, strict=True)
-        if (t.name in swapped and t.explained > SWAPPED) or _is_broken(t, place, evidence, bool(trusted[place]))
+        if (t.name in swapped and t.explained > SWAPPED)
+        or _is_broken(t, place, evidence, bool(trusted[place]))
     ]
 
 
 def _swapped(readings: Sequence[Treated]) -> set[str]:
     """Return the columns that each hold the other's values."""
-    copies = {t.name: t.operators[0][0].column for t in readings if t.operators and t.operators[0][0].kind == "copy"}
+    copies = {
+        t.name: t.operators[0][0].column for t in readings if t.operators and t.operators[0][0].kind == "copy"
+    }
     return {one for one, other in copies.items() if copies.get(other) == one}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Rows as the discriminant sees them (n, m), and as covariate weights are learnt from them (n, 2(d + p))."""
+
+    features: Floats
+    view: Floats
+
+
+@dataclass(frozen=True)
 class Bench:
     """What candidates are judged on: the reference's memory, label groups, and the window as numbers."""
 
@@ -72,7 +81,7 @@ class Bench:
     grids: tuple[Floats, ...]
     order: NDArray[np.intp]
     rowwise: Callable[[Rows], Floats] | None = None
-    """P(class | row) of untreated rows by a model of all columns, sharper than scores alone; None where there is none."""
+    """P(class | row) of untreated rows by a model of all columns, sharper than scores alone, if there is one."""
 
     @classmethod
     def of(cls, memory: Memory, space: OutputSpace, rowwise: Callable[[Rows], Floats] | None = None) -> Bench:
@@ -80,44 +89,60 @@ class Bench:
         numbers = space.numbers(memory.rows)
         grids = tuple(np.sort(numbers[:, j]) for j in range(numbers.shape[1]))
         telling = np.abs(_correlation(memory.scores, numbers)).max(axis=1)
-        return cls(memory, LabelGroups.of(memory.rows), space, grids, np.argsort(-telling, kind="stable"), rowwise)
+        return cls(
+            memory, LabelGroups.of(memory.rows), space, grids, np.argsort(-telling, kind="stable"), rowwise
+        )
 
     def outputs(self, rows: Rows) -> Floats:
         """Return normal scores of what the model answered, (n, p)."""
         numbers = self.space.numbers(rows)
         ranks = [
-            (np.searchsorted(g, numbers[:, j], "left") + np.searchsorted(g, numbers[:, j], "right")) / (2 * len(g))
+            (np.searchsorted(g, numbers[:, j], "left") + np.searchsorted(g, numbers[:, j], "right"))
+            / (2 * len(g))
             for j, g in enumerate(self.grids)
         ]
         return np.asarray(ndtri(np.clip(np.column_stack(ranks), 1e-3, 1 - 1e-3)))
 
-    def features(self, rows: Rows) -> Floats:
-        """Return the discriminant's features of rows, (n, m)."""
-        return distance.features(self.memory.encoding, rows.features, self.outputs(rows), self.order)
+    @cached_property
+    def reference_seen(self) -> Seen:
+        """The untreated reference as numbers."""
+        return self._seen(self.memory.rows, self.memory.scores)
 
-    def view(self, rows: Rows) -> Floats:
-        """Return what covariate weights are learnt from, (n, 2(d + p))."""
-        return squares(np.hstack([self.memory.encoding.normal_scores(rows.features), self.outputs(rows)]))
+    def seen(self, rows: Rows) -> Seen:
+        """Return rows as numbers."""
+        if rows is self.memory.rows:
+            return self.reference_seen
+        return self._seen(rows, self.memory.encoding.normal_scores(rows.features))
+
+    def _seen(self, rows: Rows, columns: Floats) -> Seen:
+        scores = np.hstack([columns, self.outputs(rows)])
+        return Seen(
+            distance.features(self.memory.encoding, rows.features, scores, self.order), squares(scores)
+        )
 
 
 def _correlation(scores: Floats, numbers: Floats) -> Floats:
     one = (scores - scores.mean(0)) / np.maximum(scores.std(0), 1e-9)
     other = (numbers - numbers.mean(0)) / np.maximum(numbers.std(0), 1e-9)
-    return one.T @ other / len(scores)
+    return np.asarray(one.T @ other / len(scores))
 
 
-def candidates(bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Treated, ...], Rows]]) -> list[Candidate]:
+def candidates(
+    bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Treated, ...], Rows]]
+) -> list[Candidate]:
     """Return every explanation of the window, judged; `treatments`: treated columns with the rows they give."""
-    seen, view = bench.features(window), bench.view(window)
-    even = half_of(seen)
+    seen = bench.seen(window)
+    even = half_of(seen.features)
     found = []
     for treated, rows in treatments:
-        features = bench.features(rows)
-        for weighting, weigh in _weightings(bench, rows, window, view).items():
+        own = bench.seen(rows)
+        for weighting, weigh in _weightings(bench, rows, window, (own.view, seen.view)).items():
             halves = (weigh(even), weigh(~even))
-            apart = distance.separation(features, halves, (seen, even))
+            apart = distance.separation(own.features, halves, (seen.features, even))
             weight = weigh(np.ones(len(window), bool))
-            left = distance.remaining(features, weight, seen, len(bench.memory.encoding.columns) + len(bench.grids))
+            left = distance.remaining(
+                own.features, weight, seen.features, len(bench.order) + len(bench.grids)
+            )
             found.append(Candidate(treated, weighting, rows, weight, apart, left))
     return believe(found, len(window))
 
@@ -125,15 +150,15 @@ def candidates(bench: Bench, window: Rows, treatments: Sequence[tuple[tuple[Trea
 def half_of(seen: Floats) -> NDArray[np.bool_]:
     """Return half of the rows, (n,), equal (hence adjacent) rows together, lest one half gives the other away."""
     fresh = np.concatenate([[False], (seen[1:] != seen[:-1]).any(axis=1)])
-    return np.cumsum(fresh) % 2 == 0
+    return np.asarray(np.cumsum(fresh) % 2 == 0)
 
 
 Weigh = Callable[[NDArray[np.bool_]], Floats]
 
 
-def _weightings(bench: Bench, rows: Rows, window: Rows, view: Floats) -> dict[str, Weigh]:
+def _weightings(bench: Bench, rows: Rows, window: Rows, views: tuple[Floats, Floats]) -> dict[str, Weigh]:
     """Return the ways of weighting treated reference rows, each learnt from some of the window's rows."""
-    own = bench.view(rows)
+    own, view = views
     untreated = rows is bench.memory.rows
     posterior = bench.rowwise(window) if untreated and bench.rowwise else bench.groups.posterior(rows, window)
     return {

@@ -97,7 +97,7 @@ def _redraw(operator: Operator, source: Source, rng: np.random.Generator) -> Val
     donors = operator.donors
     if len(donors) == 0:
         return source.values
-    if donors.dtype == object or source.values.dtype == object:
+    if object in (donors.dtype, source.values.dtype):
         return donors[rng.integers(len(donors), size=len(source.values))]
     rho = operator.coupling
     if abs(rho) >= 1.0:

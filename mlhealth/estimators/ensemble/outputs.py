@@ -50,7 +50,9 @@ class OutputSpace:
         if self.classes == 0:
             return ((rows.prediction.astype(float) - self.centre) / self.spread)[:, None]
         if rows.scores is None or not self.scored:
-            logits = np.where(np.eye(self.classes)[rows.prediction.astype(int)] > 0, WITHOUT_SCORES, -WITHOUT_SCORES)
+            logits = np.where(
+                np.eye(self.classes)[rows.prediction.astype(int)] > 0, WITHOUT_SCORES, -WITHOUT_SCORES
+            )
             return np.asarray(logits[:, 1:] if self.classes == 2 else logits)
         scores = np.clip(rows.scores, 1e-9, 1.0)
         if self.classes == 2:
@@ -93,7 +95,9 @@ def _cut(logit: Floats, positive: NDArray[np.bool_]) -> float:
     return float(ordered[best - 1] + ordered[min(best, len(ordered) - 1)]) / 2
 
 
-def merged(schema: ModelSchema, features: Any, answered: tuple[NDArray[Any], Floats | None], label: Any) -> Rows:
+def merged(
+    schema: ModelSchema, features: Any, answered: tuple[NDArray[Any], Floats | None], label: Any
+) -> Rows:
     """Return rows from features, answers and labels."""
     prediction = answered[0].astype(np.int64 if schema.is_classification else np.float64)
     return Rows(schema, features, prediction, answered[1], label)

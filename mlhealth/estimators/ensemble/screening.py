@@ -14,6 +14,8 @@ from mlhealth.estimators.ensemble.expectation import Expectations, correlations
 Floats = NDArray[np.float64]
 MARGINAL = 2.2
 """In units of sqrt(1/n + 1/N): a KS or TV distance beyond it is a movement; about 1e-4 of unmoved columns exceed it."""
+RARE = 0.02
+"""Categories with a smaller share than this in both samples are pooled."""
 TIES = 4.0
 """Standard errors by which a column's ties to the others must weaken."""
 
@@ -38,36 +40,53 @@ class Movement:
         return (self.marginal > MARGINAL) | (self.missing > MARGINAL) | (self.loosened > TIES)
 
 
-def marginal_distances(encoding: Encoding, reference: pd.DataFrame, window: pd.DataFrame) -> tuple[Floats, Floats]:
+def marginal_distances(
+    encoding: Encoding, reference: pd.DataFrame, window: pd.DataFrame
+) -> tuple[Floats, Floats]:
     """Return KS or TV distance and absolute change of the missing rate of every column, (d,) each."""
     distance, missing = [], []
     for place, name in enumerate(encoding.numeric):
         values = window[name].to_numpy(float)
         absent = np.isnan(values)
-        distance.append(_kolmogorov(encoding.grids[place], np.sort(values[~absent])))
+        distance.append(ks_distance(encoding.grids[place], np.sort(values[~absent])))
         missing.append(abs(float(absent.mean()) - float(np.isnan(reference[name].to_numpy(float)).mean())))
-    for name in encoding.categorical:
-        old, new = reference[name].value_counts(), window[name].value_counts()
-        both = old.index.union(new.index)
-        p = old.reindex(both, fill_value=0) / max(old.sum(), 1)
-        q = new.reindex(both, fill_value=0) / max(new.sum(), 1)
-        rare = (p < 0.02) & (q < 0.02)
-        gap = (p - q).abs()[~rare].sum() + abs(float((p - q)[rare].sum()))
-        distance.append(0.5 * float(gap))
-        missing.append(abs(float(window[name].isna().mean() - reference[name].isna().mean())))
+    for place, name in enumerate(encoding.categorical):
+        known = pd.Index(encoding.categories[place], dtype=object)
+        p, q = (_shares(known, frame[name]) for frame in (reference, window))
+        distance.append(_variation(p[:-1], q[:-1]))
+        missing.append(abs(float(p[-1] - q[-1])))
     return np.array(distance), np.array(missing)
 
 
-def _kolmogorov(grid: Floats, values: Floats) -> float:
+def _shares(known: pd.Index[str], values: pd.Series[str]) -> Floats:
+    """Return the shares of the known categories among the present values, of unseen ones, and of missing, (k + 2,)."""
+    absent = values.isna().to_numpy()
+    codes = known.get_indexer(pd.Index(values[~absent], dtype=object))
+    counts = np.bincount(np.where(codes < 0, len(known), codes), minlength=len(known) + 1)
+    return np.append(counts / max(len(codes), 1), absent.mean())
+
+
+def _variation(p: Floats, q: Floats) -> float:
+    """Return the total variation distance; categories rare in both count as one."""
+    rare = (p < RARE) & (q < RARE)
+    return 0.5 * float(np.abs(p - q)[~rare].sum() + abs((p - q)[rare].sum()))
+
+
+def ks_distance(grid: Floats, values: Floats) -> float:
+    """Return the Kolmogorov-Smirnov distance of two sorted samples."""
     if len(grid) == 0 or len(values) == 0:
         return 0.0 if len(grid) == len(values) else 1.0
     points = np.unique(values)
-    gap_right = np.searchsorted(grid, points, "right") / len(grid) - np.searchsorted(values, points, "right") / len(values)
-    gap_left = np.searchsorted(grid, points, "left") / len(grid) - np.searchsorted(values, points, "left") / len(values)
-    return float(max(np.abs(gap_right).max(), np.abs(gap_left).max()))
+    gaps = [
+        np.searchsorted(grid, points, side) / len(grid) - np.searchsorted(values, points, side) / len(values)
+        for side in ("left", "right")
+    ]
+    return float(np.abs(gaps).max())
 
 
-def ties(expectations: Expectations, scores: Floats, trusted: NDArray[np.bool_], rows: float) -> tuple[Floats, Floats]:
+def ties(
+    expectations: Expectations, scores: Floats, trusted: NDArray[np.bool_], rows: float
+) -> tuple[Floats, Floats]:
     """Return how far each column's correlations with trusted columns are kept, and by how many errors loosened."""
     old, new = expectations.correlation.copy(), correlations(scores)
     np.fill_diagonal(old, 0.0)
@@ -81,7 +100,11 @@ def ties(expectations: Expectations, scores: Floats, trusted: NDArray[np.bool_],
 
 
 def screen(
-    encoding: Encoding, expectations: Expectations, reference: pd.DataFrame, window: pd.DataFrame, scores: Floats
+    encoding: Encoding,
+    expectations: Expectations,
+    reference: pd.DataFrame,
+    window: pd.DataFrame,
+    scores: Floats,
 ) -> Movement:
     """Compare a window with the reference, column by column; `scores`: the window's normal scores (n, d)."""
     rows = 1.0 / len(window) + 1.0 / len(reference)

@@ -49,12 +49,16 @@ class Design:
 
     def linear(self, features: pd.DataFrame) -> Floats:
         """Return standardised numbers, missing flags, one-hot categories and 1, (n, m)."""
-        raw = np.column_stack([features[c].to_numpy(float) for c in self.encoding.numeric] or [np.zeros((len(features), 0))])
+        raw = np.column_stack(
+            [features[c].to_numpy(float) for c in self.encoding.numeric] or [np.zeros((len(features), 0))]
+        )
         absent = np.isnan(raw)
         scaled = np.clip(np.where(absent, 0.0, (raw - self.centre) / self.spread), -FAR, FAR)
         parts = [scaled, absent.astype(float), np.ones((len(features), 1))]
         for name, known in zip(self.encoding.categorical, self.encoding.categories, strict=True):
-            codes = pd.Index(known[:ONE_HOT], dtype=object).get_indexer(pd.Index(features[name], dtype=object))
+            codes = pd.Index(known[:ONE_HOT], dtype=object).get_indexer(
+                pd.Index(features[name], dtype=object)
+            )
             hot = np.zeros((len(features), min(len(known), ONE_HOT) + 1))
             hot[np.arange(len(features)), np.where(codes < 0, hot.shape[1] - 1, codes)] = 1.0
             parts.append(hot)
@@ -82,11 +86,13 @@ class Surrogate:
     trees: tuple[Any, ...]
 
     @classmethod
-    def fit(cls, design: Design, space: OutputSpace, features: pd.DataFrame, numbers: Floats, *, seed: int) -> Surrogate:
+    def fit(
+        cls, design: Design, space: OutputSpace, features: pd.DataFrame, numbers: Floats, *, seed: int
+    ) -> Surrogate:
         """Distil answers `numbers` (n, p) to `features`."""
         coefficients = _ridge(design.linear(features), numbers)
         matrix = design.trees(features)
-        trees = tuple(_boost(matrix, numbers[:, j], seed, rounds=150) for j in range(numbers.shape[1]))
+        trees = tuple(_boost(matrix, numbers[:, j], seed, rounds=100) for j in range(numbers.shape[1]))
         return cls(design, space, coefficients, trees)
 
     def linear_numbers(self, features: pd.DataFrame) -> Floats:
@@ -102,19 +108,33 @@ class Surrogate:
     def near(self, window: Rows, reference: Rows, *, seed: int) -> Corrected:
         """Return the stand-in corrected by what the window and reference rows show of the deployed model."""
         n = len(window)
-        some = reference.take(np.linspace(0, len(reference) - 1, min(len(reference), max(n, LEAST_SEEN))).astype(np.intp))
+        some = reference.take(
+            np.linspace(0, len(reference) - 1, min(len(reference), max(n, LEAST_SEEN))).astype(np.intp)
+        )
         seen = pd.concat([window.features, some.features], ignore_index=True)
         truth = np.vstack([self.space.numbers(window), self.space.numbers(some)])
         linear, trees = self.linear_numbers(seen), self.tree_numbers(seen)
-        off = [np.abs(guess[:n] - truth[:n]).mean() + np.abs(guess[n:] - truth[n:]).mean() for guess in (linear, trees)]
+        off = [
+            np.abs(guess[:n] - truth[:n]).mean() + np.abs(guess[n:] - truth[n:]).mean()
+            for guess in (linear, trees)
+        ]
         use_linear = bool(off[0] < off[1])
         left = truth - (linear if use_linear else trees)
         matrix = self.with_guesses(seen, linear, trees)
         fixes = tuple(
-            _boost(matrix, left[:, j], seed, rounds=60) if np.abs(left[:, j]).mean() > WORTH_FIXING else None
+            _boost(matrix, left[:, j], seed, rounds=50) if np.abs(left[:, j]).mean() > WORTH_FIXING else None
             for j in range(left.shape[1])
         )
         return Corrected(self, use_linear, fixes)
+
+    def alone(self, rows: Rows) -> Corrected:
+        """Return the stand-in that is closer to the answers logged with `rows`, without a correction."""
+        truth = self.space.numbers(rows)
+        off = [
+            np.abs(guess - truth).mean()
+            for guess in (self.linear_numbers(rows.features), self.tree_numbers(rows.features))
+        ]
+        return Corrected(self, bool(off[0] < off[1]), ())
 
     def with_guesses(self, features: pd.DataFrame, linear: Floats, trees: Floats) -> Floats:
         """Return what corrections are learnt from: the trees' view of the rows, and both stand-ins' answers."""
@@ -130,7 +150,9 @@ class Surrogate:
         return {f"surrogate/{j:02d}": tree for j, tree in enumerate(self.trees)}
 
     @classmethod
-    def of(cls, design: Design, space: OutputSpace, arrays: Mapping[str, Any], models: Mapping[str, Any]) -> Surrogate:
+    def of(
+        cls, design: Design, space: OutputSpace, arrays: Mapping[str, Any], models: Mapping[str, Any]
+    ) -> Surrogate:
         """Return the stand-ins that `arrays` and `models` hold."""
         trees = tuple(models[name] for name in sorted(models) if name.startswith("surrogate/"))
         return cls(design, space, np.asarray(arrays["surrogate/coefficients"], float), trees)

@@ -95,7 +95,10 @@ def _one(name: str, operator: Operator, fraction: float) -> Explanation:
 def _say(name: str, operator: Operator, fraction: float) -> tuple[str, str]:
     rows = _in_rows(fraction)
     if operator.kind == "missing":
-        return "missing", f"{_percent(fraction)} of {name} is missing" if fraction < ALWAYS else f"{name} is missing"
+        return (
+            "missing",
+            f"{_percent(fraction)} of {name} is missing" if fraction < ALWAYS else f"{name} is missing",
+        )
     if operator.kind == "scale":
         return _scaled(name, operator.number, rows)
     if operator.kind == "recode" and operator.column:

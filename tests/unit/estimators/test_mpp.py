@@ -55,7 +55,10 @@ def scorer(features: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 def value_scorer(features: pd.DataFrame) -> tuple[NDArray[np.float64], None]:
     """Answer as a deployed regressor would."""
-    income, debt = features["income"].fillna(20.0).to_numpy(float), features["debt"].fillna(5.0).to_numpy(float)
+    income, debt = (
+        features["income"].fillna(20.0).to_numpy(float),
+        features["debt"].fillna(5.0).to_numpy(float),
+    )
     return 3.0 * income - 2.0 * debt, None
 
 
@@ -69,7 +72,9 @@ def labelled(size: int, seed: int) -> Rows:
 
 def broken(rows: Rows, kind: str, columns: tuple[str, ...], fraction: float) -> Rows:
     """Return the rows as the model saw them after a fault upstream."""
-    features = corrupt(rows.features, kind, rng=np.random.default_rng(2), columns=columns, fraction=fraction).features
+    features = corrupt(
+        rows.features, kind, rng=np.random.default_rng(2), columns=columns, fraction=fraction
+    ).features
     return answered(rows, features)
 
 
@@ -139,7 +144,9 @@ def test_faults_are_named_and_followed(kind: str, columns: tuple[str, ...], text
     found = fitted("scorer").estimate(hidden(window), scorer=scorer)["accuracy"]
     assert found.value == pytest.approx(accuracy(window), abs=0.05)
     if kind != "stuck constant":
-        assert text in (found.explanation or "").replace("49 %", "50 %").replace("51 %", "50 %").replace("48 %", "50 %")
+        assert text in (found.explanation or "").replace("49 %", "50 %").replace("51 %", "50 %").replace(
+            "48 %", "50 %"
+        )
 
 
 def test_harmless_covariate_shift_stays_near_truth() -> None:
@@ -226,7 +233,9 @@ def test_regression_follows_a_unit_error() -> None:
     """The error of a regressor whose input came in other units is estimated within a third."""
     features, _ = table(1600, 20)
     noise = np.random.default_rng(21).normal(0, 8, 1600)
-    reference = Rows(VALUE_SCHEMA, features, value_scorer(features)[0], None, value_scorer(features)[0] + noise)
+    reference = Rows(
+        VALUE_SCHEMA, features, value_scorer(features)[0], None, value_scorer(features)[0] + noise
+    )
     method = Mpp.fit(FitInputs(reference, ("mae", "rmse"), scorer=value_scorer))
     fresh, _ = table(800, 22)
     truth = value_scorer(fresh)[0] + np.random.default_rng(23).normal(0, 8, 800)
