@@ -19,6 +19,7 @@ GROUPS = (
     "replay",
     "rules",
     "silence",
+    "grafana",
     "retraining",
     "audit",
     "models",

@@ -27,8 +27,8 @@ NOW = START + 50 * HOUR
 class FilledStore:
     """A SQLite store with every table, and verbs that write rows."""
 
-    def __init__(self, folder: Path) -> None:
-        self.database = Database.open(f"sqlite:///{folder / 'store.db'}")
+    def __init__(self, place: Path | Database) -> None:
+        self.database = place if isinstance(place, Database) else Database.open(f"sqlite:///{place}/store.db")
         ensure(self.database)
         self.queries = Queries(self.database)
         self.tokens = Tokens(self.database)

@@ -1,0 +1,42 @@
+"""`mlhealth grafana`: the boards as files, or pushed to a running Grafana."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+group = typer.Typer(name="grafana", help="Grafana boards: export as files, or push.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    app.add_typer(group)
+
+
+@group.command("export")
+def export_command(folder: Annotated[Path, typer.Argument(help="Folder to write to.")]) -> None:
+    """Write the boards as files for Grafana's provisioning."""
+    from mlhealth.dashboards.grafana import export
+
+    for path in export(folder):
+        print(path)
+
+
+@group.command("push")
+def push_command(
+    url: Annotated[str, typer.Argument(help="Address of Grafana.")],
+    token: Annotated[
+        str, typer.Option(envvar="GRAFANA_TOKEN", help="Token of a service account with role Editor.")
+    ],
+    *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace boards that a person changed.")
+    ] = False,
+) -> None:
+    """Create or update the boards in a folder of their own; boards that a person changed are kept."""
+    from mlhealth.dashboards.grafana import push
+
+    for board in push(url, token, overwrite=overwrite):
+        print(f"{board.uid}: {board.outcome}")
