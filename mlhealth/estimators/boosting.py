@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from mlhealth.estimators.encode import bearable
+
 Floats = NDArray[np.float64]
 _TREES: dict[str, Any] = {
     "max_iter": 80,
@@ -90,6 +92,7 @@ def fit_one(
     matrix: Floats, target: Floats, kind: str, *, weight: Floats | None = None, seed: int = 0
 ) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
     """Return one boosted model of `target`; see `cross_fit` for the kinds."""
+    matrix = bearable(matrix)
     if kind == "event":
         model = HistGradientBoostingClassifier(random_state=seed, **_TREES)
         return model.fit(matrix, target.astype(np.int64), sample_weight=weight)

@@ -86,7 +86,7 @@ class DoC(Estimator):
         for name in self.reference.metrics:
             base, error = self.reference.values[name], self.reference.standard_errors[name]
             if base is None or error is None:
-                values[name] = "the metric is not defined on the reference"
+                values[name] = self.reference.undefined(name)
                 continue
             slope, missed = self.lines[name]
             sampling = error**2 * (1.0 + self.reference.rows / len(window))

@@ -10,7 +10,7 @@ from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from mlhealth.estimators.encode import canonical_order
+from mlhealth.estimators.encode import bearable, canonical_order
 from mlhealth.records import EstimateStatus
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ def _held_out_odds(both: Floats, where: Floats, seed: int) -> Floats:
         model = HistGradientBoostingClassifier(
             max_iter=40, learning_rate=0.1, max_leaf_nodes=6, min_samples_leaf=30, l2_regularization=5.0,
             early_stopping=False, random_state=seed,
-        ).fit(both[fold != f], where[fold != f])  # fmt: skip
+        ).fit(bearable(both[fold != f]), where[fold != f])  # fmt: skip
         odds[fold == f] = model.decision_function(both[fold == f])
     return odds
 

@@ -95,6 +95,16 @@ def with_outputs(matrix: Floats, rows: Rows) -> Floats:
     return np.column_stack(parts)
 
 
+def bearable(matrix: Floats) -> Floats:
+    """Return the matrix with a single 0 in each column that has no value at all, which boosting cannot bin."""
+    empty = np.isnan(matrix).all(axis=0)
+    if not len(matrix) or not empty.any():
+        return matrix
+    out = matrix.copy()
+    out[0, empty] = 0.0
+    return out
+
+
 def canonical_order(matrix: Floats) -> NDArray[np.intp]:
     """Return an order of the rows that depends on their contents only; equal rows are interchangeable.
 

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlhealth.baseline import FittedState
 from mlhealth.estimators.boosting import random_folds
-from mlhealth.estimators.encode import Encoder, with_outputs
+from mlhealth.estimators.encode import Encoder, bearable, with_outputs
 from mlhealth.estimators.intervals import LossModelError
 from mlhealth.estimators.loss_metrics import row_losses
 from mlhealth.estimators.rows import Rows
@@ -85,7 +85,7 @@ def fit_error_bins(rows: Rows, seed: int) -> ErrorBins:
         model = HistGradientBoostingClassifier(
             max_iter=30, learning_rate=0.12, max_leaf_nodes=8, min_samples_leaf=25, early_stopping=False,
             l2_regularization=3.0, random_state=seed,
-        ).fit(matrix[fold != f], place[fold != f])  # fmt: skip
+        ).fit(bearable(matrix[fold != f]), place[fold != f])  # fmt: skip
         models.append(model)
         shares[fold == f] = _shares(model, matrix[fold == f], len(errors))
     held_out, actual = _losses(shares, errors, prediction), row_losses(prediction, truth)

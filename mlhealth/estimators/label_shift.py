@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 BINS = 10
 WELL_EXPLAINED = 0.05
 """Share of the columns' excess distance that may remain after weighting by class."""
-NOISE = 3.0
+NOISE = 4.0
 """Standard deviations of a chi-square over its degrees of freedom that count as sampling noise."""
 
 

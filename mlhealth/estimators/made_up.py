@@ -53,12 +53,16 @@ def made_up_windows(reference: Rows, scorer: Scorer | None, plan: MadeUp) -> lis
 
 
 def _broken(features: pd.DataFrame, names: list[str], rng: np.random.Generator) -> pd.DataFrame | None:
+    held = features.loc[:, features.notna().any()]  # a column without any value has nothing to break
+    if held.shape[1] == 0:
+        return None
     for _ in range(10):
         kind = names[int(rng.integers(len(names)))]
         try:
-            return corrupt(features, kind, rng=rng, fraction=float(rng.uniform(0.1, 1.0))).features
+            treated = corrupt(held, kind, rng=rng, fraction=float(rng.uniform(0.1, 1.0))).features
         except DataError:  # this table has no columns of the sort that the kind works on
             continue
+        return treated.reindex(columns=features.columns)
     return None
 
 

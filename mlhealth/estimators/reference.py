@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ FEW_ERRORS = 100
 class Reference:
     """The metrics asked for, their values on the reference and why some have none; `rows` and `errors` counted.
 
-    `errors` is the number of wrong predictions, 0 for regression.
+    `errors` is the number of wrong predictions, 0 for regression. `notes` say why a metric has no value.
     """
 
     metrics: tuple[str, ...]
@@ -33,6 +33,11 @@ class Reference:
     standard_errors: Mapping[str, float | None]
     rows: int
     errors: int
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def undefined(self, metric: str) -> str:
+        """Return why a metric has no value on the reference, in words."""
+        return f"not defined on the reference: {self.notes.get(metric, 'too few rows for it')}"
 
     @classmethod
     def of(cls, rows: Rows, metrics: tuple[str, ...]) -> Reference:
@@ -45,6 +50,7 @@ class Reference:
             {name: m.standard_error for name, m in found.items()},
             len(rows),
             wrong,
+            {name: m.note for name, m in found.items() if m.note is not None},
         )
 
     def params(self) -> dict[str, Any]:
@@ -55,6 +61,7 @@ class Reference:
             "standard_errors": dict(self.standard_errors),
             "rows": self.rows,
             "errors": self.errors,
+            "notes": dict(self.notes),
         }
 
     @classmethod
@@ -66,6 +73,7 @@ class Reference:
             dict(params["standard_errors"]),
             int(params["rows"]),
             int(params["errors"]),
+            dict(params.get("notes", {})),
         )
 
 

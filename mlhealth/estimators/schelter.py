@@ -14,13 +14,15 @@ from mlhealth.baseline import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.intervals import Answering, value_estimates
 from mlhealth.estimators.made_up import MadeUp, made_up_windows
+from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema import ModelSchema, Task
 
 Floats = NDArray[np.float64]
+TINY = 1e-12
 PERCENTILES = np.linspace(0.0, 100.0, 21)
 
 
@@ -50,7 +52,7 @@ class Schelter(Estimator):
     reference: Reference
     forests: Mapping[str, Any]
     missed: Mapping[str, float]
-    """By metric, the variance of held-out residuals that sampling of the made-up windows does not explain."""
+    """By metric, the variance of held-out (tamed) residuals that sampling of the made-up windows leaves."""
 
     @classmethod
     def fit(cls, inputs: FitInputs) -> Self:
@@ -66,11 +68,13 @@ class Schelter(Estimator):
             defined = [i for i, truth in enumerate(truths) if truth[name].value is not None]
             if error is None or len(defined) < len(windows) // 2:
                 continue
-            target = np.array([truths[i][name].value for i in defined], dtype=np.float64)
+            plain = np.array([truths[i][name].value for i in defined], dtype=np.float64)
+            target = tamed(name, plain, rows.schema)
             forest = RandomForestRegressor(100, min_samples_leaf=2, oob_score=True, random_state=inputs.seed)
             forest.fit(matrix[defined], target)
             residual = float(np.mean((forest.oob_prediction_ - target) ** 2))
-            missed[name] = max(residual - error**2 * len(rows) / plan.rows, 0.0)
+            unit = restored(name, float(np.median(target)), rows.schema)[1]
+            missed[name] = max(residual - error**2 * len(rows) / plan.rows / unit**2, 0.0)
             forests[name] = forest
         return cls(reference, forests, missed)
 
@@ -85,11 +89,15 @@ class Schelter(Estimator):
         values: dict[str, tuple[float, float] | str] = {}
         for name in self.reference.metrics:
             error = self.reference.standard_errors[name]
-            if name not in self.forests or error is None:
-                values[name] = "the metric is not defined on the reference, or on most windows made from it"
+            if error is None:
+                values[name] = self.reference.undefined(name)
                 continue
+            if name not in self.forests:
+                values[name] = "not defined on most windows made from the reference"
+                continue
+            value, unit = restored(name, float(self.forests[name].predict(features)[0]), window.schema)
             sampling = error**2 * (1.0 + self.reference.rows / len(window))
-            values[name] = float(self.forests[name].predict(features)[0]), sampling + self.missed[name]
+            values[name] = value, sampling + unit**2 * self.missed[name]
         return value_estimates(by, len(window), values)
 
     def state(self) -> FittedState:
@@ -100,6 +108,25 @@ class Schelter(Estimator):
     def from_state(cls, state: FittedState) -> Self:
         forests = {name.removeprefix("forest/"): forest for name, forest in state.models.items()}
         return cls(Reference.of_params(state.params["reference"]), forests, dict(state.params["missed"]))
+
+
+def tamed(name: str, values: Floats, schema: ModelSchema) -> Floats:
+    """Return metric values on a scale without long tails: logarithms where the metric has no bound."""
+    known = metric_of(name, schema)
+    if known.bounded and np.isfinite(known.lower):
+        return values
+    return np.asarray(
+        np.log(np.maximum(values if known.lower == 0.0 else known.upper - values, TINY)), np.float64
+    )
+
+
+def restored(name: str, value: float, schema: ModelSchema) -> tuple[float, float]:
+    """Return the metric of a tamed value, and how far it moves per unit of the latter."""
+    known = metric_of(name, schema)
+    if known.bounded and np.isfinite(known.lower):
+        return value, 1.0
+    size = float(np.exp(value))
+    return (size, size) if known.lower == 0.0 else (known.upper - size, size)
 
 
 def output_percentiles(rows: Rows) -> Floats:

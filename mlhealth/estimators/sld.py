@@ -74,7 +74,8 @@ class SLD(PosteriorEstimator):
         moved = plain * ratio
         weight = ratio[label]
         effective = float(weight.sum() ** 2 / (weight @ weight))
-        return Posterior(moved / moved.sum(axis=1, keepdims=True), effective)
+        # the mix is itself an estimate from the window: its error is met by counting a quarter of the rows
+        return Posterior(moved / moved.sum(axis=1, keepdims=True), effective / 4.0)
 
     def state(self) -> FittedState:
         state = self.kept.state({"reference": self.reference.params()})

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 
 from mlhealth.baseline import FittedState
 from mlhealth.estimators.calibration import ClassCalibrator
-from mlhealth.estimators.encode import Encoder
+from mlhealth.estimators.encode import Encoder, bearable
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -115,6 +115,7 @@ def fit_views(train: Rows, reference: Rows, count: int, seed: int) -> Views:
 
 
 def _fit_view(matrix: Floats, train: Rows, seed: int) -> Any:
+    matrix = bearable(matrix)
     if train.schema.is_classification:
         return HistGradientBoostingClassifier(random_state=seed, **_TREES).fit(matrix, train.label)
     return HistGradientBoostingRegressor(random_state=seed, **_TREES).fit(matrix, train.label)

@@ -62,6 +62,8 @@ class RedundantViews(Estimator):
     """P(wrong | signals), or for regression the expected log |error| given the signals."""
     smear: tuple[float, float]
     """For regression, what |error| and its square are on average in units of the judge's answer; else 1."""
+    judged: int
+    """Reference rows that the judge has learnt from."""
     missed: tuple[tuple[str, float], ...]
     """By metric, the variance of held-out windows' errors that sampling leaves; relative for regression."""
 
@@ -78,7 +80,9 @@ class RedundantViews(Estimator):
         calibrator = choose_calibrator(rows, labels(rows), rng) if classes else None
         plan = MadeUp(windows=60, rows=min(400, len(judged)), seed=inputs.seed)
         windows = made_up_windows(judged, inputs.scorer, plan)
-        empty = cls(Reference.of(rows, tuple(inputs.metrics)), views, calibrator, None, (1.0, 1.0), ())
+        empty = cls(
+            Reference.of(rows, tuple(inputs.metrics)), views, calibrator, None, (1.0, 1.0), len(judged), ()
+        )
         return empty._judged_on(windows, inputs.seed)
 
     def _judged_on(self, windows: list[Rows], seed: int) -> Self:
@@ -136,7 +140,8 @@ class RedundantViews(Estimator):
                 values[name] = found
                 continue
             unit = 1.0 if self.calibrator is not None else found[0] ** 2
-            values[name] = found[0], found[1] + unit * missed.get(name, 0.0)
+            sampling = found[1] * (1.0 + len(window) / self.judged)
+            values[name] = found[0], sampling + unit * missed.get(name, 0.0)
         return value_estimates(by, len(window), values)
 
     def values_from(self, window: Rows, mean: Floats, answer: Floats) -> Values:
@@ -171,6 +176,7 @@ class RedundantViews(Estimator):
         params: dict[str, Any] = {
             "reference": self.reference.params(),
             "smear": list(self.smear),
+            "judged": self.judged,
             "missed": [list(pair) for pair in self.missed],
         }
         state = self.views.state(params)
@@ -187,6 +193,7 @@ class RedundantViews(Estimator):
             ClassCalibrator.of_arrays(state.arrays) if calibrated else None,
             FoldModels.of_named(state.models, "judge"),
             (float(state.params["smear"][0]), float(state.params["smear"][1])),
+            int(state.params["judged"]),
             tuple((str(name), float(value)) for name, value in state.params["missed"]),
         )
 
