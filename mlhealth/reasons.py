@@ -10,7 +10,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlhealth.detectors.cells import SCORE
 from mlhealth.detectors.quality import describe, severe
+from mlhealth.profile import PREDICTED
 from mlhealth.records import (
     Cause,
     DetectorResult,
@@ -53,7 +55,9 @@ class Evidence:
 def reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """Return the reasons of one window's score, most important first."""
     faults = _faults(evidence.quality)
-    found = [_headline(evidence, faults), *_labels(evidence), *faults[:SHOWN], *_drifted(evidence)]
+    headline = _headline(evidence, faults)
+    further = [fault for fault in faults[:SHOWN] if not headline.text.startswith(fault.text)]
+    found = [headline, *_labels(evidence), *further, *_drifted(evidence)]
     if evidence.cause is not None:
         owner, action = OWNER[evidence.cause], FIRST_ACTION[evidence.cause]
         found.append(Reason(f"{evidence.cause}: a case for {owner}; first {action}", None, evidence.cause))
@@ -128,11 +132,18 @@ def _drifted(evidence: Evidence) -> list[Reason]:
     drifted = [r for r in evidence.drift.values() if r.drifted and r.feature is not None]
     drifted.sort(key=lambda r: (-(r.effect or 0.0), r.feature or ""))
     named = [
-        Reason(f"{r.feature} has drifted ({_measure(r)})", r.feature, evidence.cause) for r in drifted[:SHOWN]
+        Reason(f"{_drifting(r.feature or '')} ({_measure(r)})", r.feature, evidence.cause)
+        for r in drifted[:SHOWN]
     ]
     if len(drifted) > SHOWN:
         named.append(Reason(f"{len(drifted) - SHOWN} more columns have drifted", None, evidence.cause))
     return named
+
+
+def _drifting(column: str) -> str:
+    if column == PREDICTED:
+        return "the predictions have drifted"
+    return "the scores have drifted" if column == SCORE else f"{column} has drifted"
 
 
 def _measure(result: DetectorResult) -> str:
