@@ -1,15 +1,15 @@
-"""`mlhealth models`: list model versions, and retire those that are no longer asked."""
+"""`mlhealth models list`, `discover` and `retire`: which model versions there are, and how far each has come."""
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-group = typer.Typer(name="models", help="List and retire model versions.", no_args_is_help=True)
+group = typer.Typer(name="models", help="Model versions: list, discover, retire.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
-_DEFAULT = Path("mlhealth.yaml")
 
 
 def register(app: typer.Typer) -> None:
@@ -18,37 +18,57 @@ def register(app: typer.Typer) -> None:
 
 
 @group.command("list")
-def list_command(config: ConfigPath = _DEFAULT) -> None:
-    """List every model version the store knows, with its state and how far it has been judged."""
-    from sqlalchemy import select
+def list_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
+    """List model versions: their state, their windows, and their open ones."""
+    from rich.console import Console
+    from rich.table import Table
 
     from mlhealth.clock import to_iso
     from mlhealth.commands.baseline_store import opened
-    from mlhealth.store.tables import model_versions as table
+    from mlhealth.store.closing import snapshot
 
     _, database = opened(config)
-    with database.read() as connection:
-        rows = connection.execute(select(table).order_by(table.c.model, table.c.version)).all()
-    for row in rows:
-        judged = f"judged until {to_iso(row.closed_end)}" if row.closed_end is not None else "no window yet"
-        typer.echo(f"{row.model}  {row.version}  {row.state}  {judged}")
-    if not rows:
-        typer.echo("no model is known yet")
+    table = Table("model", "version", "state", "reported up to", "latest event", "open windows")
+    for (model, version), standing in sorted(snapshot(database).models.items()):
+        latest = max((seen.event_time for seen in standing.seen), default=None)
+        table.add_row(
+            model,
+            version,
+            standing.state,
+            "–" if standing.closed_end is None else to_iso(standing.closed_end),
+            "–" if latest is None else to_iso(latest),
+            str(len(standing.windows)),
+        )
+    Console().print(table)
+
+
+@group.command("discover")
+def discover(config: ConfigPath = Path("mlhealth.yaml")) -> None:
+    """List model versions that send events and have no baseline, with the fields of a recent event."""
+    from mlhealth.commands.baseline_store import opened
+    from mlhealth.discovery import proposals
+
+    settings, database = opened(config)
+    found = proposals(settings, database)
+    if not found:
+        typer.echo("every model version that sends events has a baseline")
+    for proposal in found:
+        typer.echo(proposal)
 
 
 @group.command("retire")
 def retire(
     model: Annotated[str, typer.Argument(help="The model.")],
-    version: Annotated[str, typer.Argument(help="The version that is no longer asked.")],
-    by: Annotated[str, typer.Option(envvar="USER", help="Who retires it.")],
-    config: ConfigPath = _DEFAULT,
+    version: Annotated[str, typer.Argument(help="Its version.")],
+    config: ConfigPath = Path("mlhealth.yaml"),
 ) -> None:
-    """Retire a version: it does not page for silence, and its alerts end."""
+    """Let a version rest: its windows are no longer reported, and its silence pages nobody."""
     from mlhealth.clock import SystemClock
     from mlhealth.commands.baseline_store import opened
+    from mlhealth.commands.terminal import stderr
     from mlhealth.store.retire import retire as retire_version
 
     _, database = opened(config)
     with database.begin() as connection:
-        ended = retire_version(connection, model, version, by, SystemClock().now())
-    typer.echo(f"{model} {version} is retired; {ended} alerts ended")
+        ended = retire_version(connection, model, version, getpass.getuser(), SystemClock().now())
+    stderr().print(f"{model} version {version} is retired; {ended} alerts ended with it")

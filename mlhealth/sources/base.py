@@ -43,6 +43,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class DeadLetter:
+    """A message that could not be used, or not all of it, and the first reason."""
+
+    partition: Partition
+    offset: int
+    address: Address
+    reason: str
+    value: bytes
+
+
+@dataclass(frozen=True)
 class Gap:
     """Messages that were never read because the source no longer had them: offsets `first` up to before `next`."""
 
@@ -118,6 +129,12 @@ class Source(ABC):
     @abstractmethod
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the source how far the checkpoints are, for lag tools; failing is not an error."""
+
+    def set_aside(self, letters: Sequence[DeadLetter]) -> None:  # noqa: B027 (most sources have no such place)
+        """Write messages that could not be used to where people look for them, if there is such a place.
+
+        Called before their checkpoint: after a crash a letter may be there twice, never not at all.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -14,8 +14,9 @@ from kafka.structs import OffsetAndMetadata
 
 from mlhealth.config import KafkaConfig
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Address, Gap, Owner, Poll, Source
+from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Poll, Source
 from mlhealth.sources.grouping import Grouping
+from mlhealth.sources.kafka_letters import LetterBox
 from mlhealth.sources.kafka_settings import consumer_settings, translated
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class KafkaSource(Source):
         self._fresh: set[Partition] = set()
         self._placed: set[Partition] = set()
         self._paused = False
+        self._letters: LetterBox | None = None
 
     def start(self, owner: Owner) -> None:
         self._owner = owner
@@ -94,7 +96,16 @@ class KafkaSource(Source):
         except KafkaError as error:
             logger.info("offsets were not committed to the broker: %s", error)
 
+    def set_aside(self, letters: Sequence[DeadLetter]) -> None:
+        if not letters or self._config.dead_letters is None:
+            return
+        if self._letters is None:
+            self._letters = LetterBox(self._config, self._config.dead_letters)
+        self._letters.send(letters)
+
     def close(self) -> None:
+        if self._letters is not None:
+            self._letters.close()
         if self._consumer is not None:
             try:
                 self._consumer.close(timeout_ms=5000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,23 +12,20 @@ from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import Rejection
-from mlhealth.sources.base import Address, Mark, Poll
+from mlhealth.sources.base import Address, DeadLetter, Mark, Poll
 from mlhealth.store.checkpoints import (
     Advance,
     Checkpoint,
     Count,
     PartialKey,
-    RejectedEvent,
     Restored,
     Seen,
     StoredPartial,
 )
 from mlhealth.windows import Pane, implausible, split
 from mlhealth.worker.decoding import Decoded, by_model, decode
+from mlhealth.worker.ledger import Ledger, address_of
 from mlhealth.worker.models import Models, Runtime
-
-_KEPT_REJECTIONS = 1_000
-"""Addresses kept per partition and checkpoint; beyond them, rejections are only counted."""
 
 
 @dataclass
@@ -65,9 +61,13 @@ class Intake:
         self._seen: dict[tuple[str, str, Partition], Seen] = {}
         self._fresh: set[tuple[str, str, Partition]] = set()
         self._waiting: dict[Address, list[Messages]] = {}
-        self._counts: Counter[tuple[Partition, str, str, str]] = Counter()
-        self._rejected: dict[Partition, list[RejectedEvent]] = {}
+        self._ledger = Ledger()
         self.buffered = 0
+
+    @property
+    def letters(self) -> list[DeadLetter]:
+        """The messages since the last checkpoint that could not be used."""
+        return self._ledger.letters
 
     @property
     def open_partials(self) -> int:
@@ -96,8 +96,7 @@ class Intake:
         self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
         self._seen = {k: v for k, v in self._seen.items() if k[2] not in gone}
         self._fresh = {k for k in self._fresh if k[2] not in gone}
-        self._counts = Counter({k: v for k, v in self._counts.items() if k[0] not in gone})
-        self._rejected = {p: r for p, r in self._rejected.items() if p not in gone}
+        self._ledger.forget(partitions)
 
     def add(self, poll: Poll, now: int) -> None:
         """Take a poll in; its messages wait to be decoded together with others of their model version."""
@@ -134,11 +133,11 @@ class Intake:
     def _take(self, address: Address, messages: Messages, now: int) -> None:
         runtime = self._models.newest(address.model, address.version)
         if runtime is None:
-            self._unclaimed(address, messages)
+            self._ledger.refuse(address, messages, *_unclaimed(address))
             return
         messages = self._without_oversized(address, messages)
         decoded = decode(address, messages, runtime.baseline.schema)
-        self._reject(address, messages, decoded.rejections)
+        self._ledger.reject(address, messages, decoded.rejections)
         batch, message = self._plausible(address, messages, decoded, runtime)
         if batch.rows == 0:
             return
@@ -148,26 +147,6 @@ class Intake:
         for pane in split(batch, messages.index[message], runtime.spec.size):
             self._add_pane(address, messages, pane, message)
 
-    def _unclaimed(self, address: Address, messages: Messages) -> None:
-        """Count events of a model version for which no baseline speaks, and keep their addresses."""
-        known = bool(address.model)
-        outcome = "unknown_model" if known else "no_model"
-        reason = (
-            f"no baseline speaks for model {address.model} version {address.version}"
-            if known
-            else "the message names no model: neither headers, nor topic configuration, nor body"
-        )
-        for i, (number, offset) in enumerate(
-            zip(messages.index.tolist(), messages.offsets.tolist(), strict=True)
-        ):
-            partition = messages.partitions[number]
-            self._counts[partition, address.model, address.version, outcome] += 1
-            if i < _KEPT_REJECTIONS:
-                self._keep(
-                    partition,
-                    RejectedEvent(_rejection(partition, offset, reason), address.model, address.version),
-                )
-
     def _without_oversized(self, address: Address, messages: Messages) -> Messages:
         sizes = np.fromiter(map(len, messages.values), dtype=np.int64, count=len(messages))
         large = sizes > self._max_bytes
@@ -175,22 +154,9 @@ class Intake:
             return messages
         for i in np.flatnonzero(large).tolist():
             reason = f"the message has {sizes[i]} bytes, more than the {self._max_bytes} allowed (max_message_bytes)"
-            rejection = _rejection(messages.partitions[messages.index[i]], int(messages.offsets[i]), reason)
-            self._reject(address, messages, [rejection])
+            rejection = address_of(messages.partitions[messages.index[i]], int(messages.offsets[i]), reason)
+            self._ledger.reject(address, messages, [rejection])
         return messages.take(np.flatnonzero(~large))
-
-    def _reject(
-        self, address: Address, messages: Messages, found: Iterable[Rejection], outcome: str = "rejected"
-    ) -> None:
-        for rejection in found:
-            partition = Partition(rejection.source, rejection.partition)
-            self._counts[partition, address.model, address.version, outcome] += 1
-            self._keep(partition, RejectedEvent(rejection, address.model, address.version))
-
-    def _keep(self, partition: Partition, rejected: RejectedEvent) -> None:
-        kept = self._rejected.setdefault(partition, [])
-        if len(kept) < _KEPT_REJECTIONS:
-            kept.append(rejected)
 
     def _plausible(
         self, address: Address, messages: Messages, decoded: Decoded, runtime: Runtime
@@ -204,7 +170,7 @@ class Intake:
         for fault in implausible(times, messages.timestamps[message], runtime.spec.allowance):
             rows = np.flatnonzero(fault.rows & keep)
             rejections = [_of_row(messages, decoded, row, fault.reason) for row in rows.tolist()]
-            self._reject(address, messages, rejections, fault.outcome)
+            self._ledger.reject(address, messages, rejections, fault.outcome)
             keep &= ~fault.rows
         return (batch, message) if keep.all() else (batch.take(keep), message[keep])
 
@@ -219,12 +185,11 @@ class Intake:
 
     def _add_pane(self, address: Address, messages: Messages, pane: Pane, message: NDArray[np.int32]) -> None:
         partition = messages.partitions[pane.partition]
-        count = (partition, address.model, address.version)
         runtime = self._models.at(address.model, address.version, pane.start)
         if runtime is None:
-            self._counts[*count, "waiting"] += pane.batch.rows
+            self._ledger.count(partition, address, "waiting", pane.batch.rows)
             return
-        self._counts[*count, "accepted"] += pane.batch.rows
+        self._ledger.count(partition, address, "accepted", pane.batch.rows)
         first = int(messages.offsets[messages.index == pane.partition].min())
         for segment, batch in _by_segment(pane.batch, runtime):
             key = PartialKey(
@@ -256,8 +221,8 @@ class Intake:
             advances,
             [_stored(key, partial) for key, partial in sorted(self._partials.items()) if partial.is_dirty],
             [self._seen[key] for key in sorted(self._fresh)],
-            [Count(*key, events) for key, events in sorted(self._counts.items())],
-            [rejected for _, kept in sorted(self._rejected.items()) for rejected in kept],
+            self._ledger.counts,
+            self._ledger.rejected,
         )
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -280,8 +245,7 @@ class Intake:
         for key in refused:
             del self._partials[key]
         self._fresh.clear()
-        self._counts.clear()
-        self._rejected.clear()
+        self._ledger.clear()
 
     def retire(self, model: str, version: str, final_end: int) -> None:
         """Forget windows that take no more rows."""
@@ -324,8 +288,11 @@ def _stored(key: PartialKey, partial: Partial) -> StoredPartial:
     )
 
 
-def _rejection(partition: Partition, offset: int, reason: str) -> Rejection:
-    return Rejection(partition.topic, partition.number, offset, 0, reason)
+def _unclaimed(address: Address) -> tuple[str, str]:
+    """Return outcome and reason of events for which no baseline speaks."""
+    if address.model:
+        return "unknown_model", f"no baseline speaks for model {address.model} version {address.version}"
+    return "no_model", "the message names no model: neither headers, nor topic configuration, nor body"
 
 
 def _of_row(messages: Messages, decoded: Decoded, row: int, reason: str) -> Rejection:
@@ -333,4 +300,4 @@ def _of_row(messages: Messages, decoded: Decoded, row: int, reason: str) -> Reje
     message = int(decoded.message[row])
     first = int(np.searchsorted(decoded.message, message))
     partition = messages.partitions[messages.index[message]]
-    return Rejection(partition.topic, partition.number, int(messages.offsets[message]), row - first, reason)
+    return address_of(partition, int(messages.offsets[message]), reason, row - first)

@@ -111,6 +111,7 @@ class Worker(Owner):
         if wanted is None:
             return
         with parts.metrics.checkpoint_seconds.time():
+            parts.source.set_aside(parts.intake.letters)
             self._fault("before checkpoint")
             saved = checkpoints.save(
                 parts.database,

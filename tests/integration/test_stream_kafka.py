@@ -121,19 +121,21 @@ def test_kill_9_at_a_named_point_loses_and_doubles_nothing(
     """A worker that is killed there, and one that goes on from its store, end with the reports of a calm run."""
     expected = undisturbed(calm, tmp_path, kafka, pushed, producer)
     service = service_of(tmp_path / "killed", kafka, pushed)
-    send(producer, service.topic, loan_events(EVENTS)[:700])
+    events = loan_events(EVENTS)
     command = [sys.executable, "-m", "tests.servers.doomed_worker", str(service.config), point, "2"]
     doomed = ServerProcess(command, tmp_path / "doomed.log", env=_here())
     doomed.start()
-    later = iter(loan_events(EVENTS)[700:])
+    sent = 0
 
     def is_dead() -> bool:
-        if event := next(later, None):
-            send(producer, service.topic, [event, next(later)])
+        nonlocal sent
+        if sent < EVENTS - 100 and service.counts().get("accepted", 0) == sent:
+            send(producer, service.topic, events[sent : sent + 400])
+            sent += 400
         return not doomed.running
 
-    wait_until(is_dead, what=f"kill at {point}; {doomed.log_tail()}", timeout=120.0)
-    send(producer, service.topic, list(later))
+    wait_until(is_dead, what=f"kill at {point}", timeout=150.0, interval=0.2)
+    send(producer, service.topic, events[sent:])
     complete(producer, service.topic)
     service.start()
     service.wait_for(EVENTS)
