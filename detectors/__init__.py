@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from mlhealth.detectors.multivariate import multivariate
 from mlhealth.detectors.nulls import fit_nulls
 from mlhealth.detectors.panel import Panel, main_drift, quality, run
 
-__all__ = ["Panel", "fit_nulls", "main_drift", "quality", "run"]
+__all__ = ["Panel", "fit_nulls", "main_drift", "multivariate", "quality", "run"]
