@@ -5,16 +5,18 @@ They are small but real: mlhealth speaks to them over HTTP just as it would to a
 
 from __future__ import annotations
 
+import hmac
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import Webhook
 
 from mlhealth.demo.model import DeployedModel
 
@@ -51,9 +53,7 @@ class Neighbours:
 
     def oncall(self, _: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         """Take a notification, if its signature is right."""
-        try:
-            Webhook(SECRET).verify(body, headers)
-        except WebhookVerificationError:
+        if not _signed(body, headers):
             return 401, {"error": "the signature is wrong"}
         for alert in json.loads(body)["alerts"]:
             labels, notes = alert["labels"], alert["annotations"]
@@ -126,6 +126,13 @@ def _handler(neighbours: Neighbours) -> type[BaseHTTPRequestHandler]:
             """Stay silent: the demo tells its story itself."""
 
     return Handler
+
+
+def _signed(body: bytes, headers: dict[str, str]) -> bool:
+    """Whether a notification carries our signature; its age is not looked at, since the demo's clock is not ours."""
+    written = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)
+    expected = Webhook(SECRET).sign(headers["webhook-id"], written, body.decode())
+    return hmac.compare_digest(expected, headers["webhook-signature"])
 
 
 def _plain(value: object) -> object:
