@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from mlhealth.estimators.encode import bearable
 from mlhealth.estimators.ensemble.encoding import Encoding
 from mlhealth.estimators.ensemble.outputs import SATURATED, OutputSpace
 from mlhealth.estimators.rows import Rows
@@ -190,4 +191,4 @@ def _boost(matrix: Floats, target: Floats, seed: int, *, rounds: int) -> Any:
         max_iter=rounds, learning_rate=0.1, max_leaf_nodes=16, min_samples_leaf=10, early_stopping=False,
         l2_regularization=1.0, random_state=seed,
     )  # fmt: skip
-    return model.fit(matrix, target)
+    return model.fit(bearable(matrix), target)
