@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import TimeAxis
 from mlhealth.dashboards.wording import number, plain, shortened
+from mlhealth.profile import PREDICTED
 from mlhealth.records import DetectorResult, WindowReport
 
 RATIO_CAP = 3.0
@@ -48,6 +49,11 @@ def drift_figure(
     return figure
 
 
+def _shown(name: str) -> str:
+    """Return a column's name for people: the prediction is profiled under a name of our own."""
+    return "prediction" if name == PREDICTED else name
+
+
 def _most_drifted(reports: Sequence[WindowReport], top: int) -> list[str]:
     """Return the `top` features by their largest ratio, largest first."""
     worst: dict[str, float] = {}
@@ -67,7 +73,7 @@ def _cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme
     cells = np.array([[_cell_data(axis, r, name) for r in columns] for name in names], dtype=object)
     figure.add_heatmap(
         x=edges,
-        y=list(names),
+        y=[_shown(name) for name in names],
         z=grid,
         zmin=0,
         zmax=RATIO_CAP,
@@ -137,7 +143,7 @@ def _unknown_cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], them
     if missing:
         figure.add_scatter(
             x=[axis.middle(r) for r, _ in missing],
-            y=[name for _, name in missing],
+            y=[_shown(name) for _, name in missing],
             mode="markers",
             marker={"symbol": "x-thin", "size": 6, "line": {"width": 1.2, "color": theme.unknown}},
             customdata=[[axis.name(r), _verdict(r.drift.get(name))] for r, name in missing],

@@ -20,6 +20,7 @@ GROUPS = (
     "rules",
     "silence",
     "grafana",
+    "report",
     "retraining",
     "audit",
     "models",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
+
+from mlhealth.errors import ConfigError
 
 group = typer.Typer(name="grafana", help="Grafana boards: export as files, or push.", no_args_is_help=True)
 
@@ -18,9 +21,7 @@ def register(app: typer.Typer) -> None:
 @group.command("export")
 def export_command(folder: Annotated[Path, typer.Argument(help="Folder to write to.")]) -> None:
     """Write the boards as files for Grafana's provisioning."""
-    from mlhealth.dashboards.grafana import export
-
-    for path in export(folder):
+    for path in _boards().export(folder):
         print(path)
 
 
@@ -36,7 +37,13 @@ def push_command(
     ] = False,
 ) -> None:
     """Create or update the boards in a folder of their own; boards that a person changed are kept."""
-    from mlhealth.dashboards.grafana import push
-
-    for board in push(url, token, overwrite=overwrite):
+    for board in _boards().push(url, token, overwrite=overwrite):
         print(f"{board.uid}: {board.outcome}")
+
+
+def _boards() -> ModuleType:
+    try:
+        from mlhealth.dashboards import grafana
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed; install mlhealth[service,grafana]") from None
+    return grafana
