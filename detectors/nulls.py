@@ -30,6 +30,8 @@ CHUNK = 2_000_000
 """Cells drawn at once, to bound memory."""
 REPLAYED = 10
 """Fewest consecutive windows of a size that are worth replaying."""
+MOST_REPLAYED = 100
+"""Most of them, evenly spread over the reference."""
 WANDERING = 3.0
 """Standard errors by which their mean statistic must exceed the simulated one to count as wandering."""
 
@@ -127,7 +129,8 @@ def _replay(cells: Cells, batch: EventBatch, rows: int) -> Floats | None:
     count = batch.rows // rows
     if count < REPLAYED:
         return None
-    parts = [EventBatch(batch.schema, batch.table.slice(i * rows, rows)) for i in range(count)]
+    starts = np.linspace(0, count - 1, min(count, MOST_REPLAYED)).astype(int) * rows
+    parts = [EventBatch(batch.schema, batch.table.slice(int(start), rows)) for start in starts]
     windows = [WindowProfile.of(part, cells.layout.profile, sample=False) for part in parts]
     return _statistics(cells, _stack([Cells.of(window, cells.layout) for window in windows]))
 

@@ -9,6 +9,7 @@ chi-squared at p < 0.05 up to 1,000 reference rows; Wasserstein over the standar
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,5 +76,5 @@ def _distance_of_counts(a: pd.Series, b: pd.Series) -> float:
     return _jensen_shannon(p, q)
 
 
-def _jensen_shannon(p: NDArray[np.int64], q: NDArray[np.int64]) -> float:
+def _jensen_shannon(p: NDArray[Any], q: NDArray[Any]) -> float:
     return float(np.nan_to_num(jensenshannon(p, q, base=2)))
