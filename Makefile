@@ -44,8 +44,10 @@ bench-%: install  ## a benchmark: make bench-startup, prints a table and writes 
 kafka: install   ## a real broker on 127.0.0.1:9092 until Ctrl-C (ARGS="--port 9093 --nodes 3")
 	@sh scripts/kafka run $(ARGS)
 
-docs: install    ## run every example in the docstrings and documents
-	$(BIN)/python -m pytest -q --doctest-glob='*.md' mlhealth docs
+docs: install    ## write the reference from the code, build the site into site/, run every example of the documents
+	$(BIN)/python -m scripts.docs_reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	$(BIN)/python -m pytest -q tests/docs $(ARGS)
 
 screenshots: system install  ## docs/images/*.png from the demo, in real Chromium
 	$(BIN)/python -m scripts.screenshots
