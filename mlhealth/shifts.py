@@ -67,9 +67,10 @@ def weighted_draw(weight: NDArray[np.float64], rows: int, rng: np.random.Generat
 def _ranks(column: pd.Series, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return ranks in (0, 1) of a column; categories are ranked in a random order."""
     if pd.api.types.is_numeric_dtype(column):
-        return column.fillna(column.median()).rank(pct=True).fillna(0.5).to_numpy(float)
+        ranks = column.fillna(column.median()).rank(pct=True).fillna(0.5)
+        return np.asarray(ranks, dtype=np.float64)
     codes, names = pd.factorize(column.fillna("").astype(str), sort=True)
-    return (rng.permutation(len(names))[codes] + 0.5) / len(names)
+    return np.asarray((rng.permutation(len(names))[codes] + 0.5) / len(names), np.float64)
 
 
 @register_shift("iid")
@@ -114,4 +115,4 @@ def _label_mix(population: Population, rows: int, rng: np.random.Generator) -> P
 
 
 def _normalised(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum(), np.float64)

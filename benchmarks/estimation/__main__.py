@@ -51,6 +51,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tables", nargs="*", help="only these tables")
     parser.add_argument("--primaries", nargs="*", choices=PRIMARIES, help="only these primary models")
     parser.add_argument("--quick", action="store_true", help="few windows of three tables; writes nothing")
+    parser.add_argument("--per-table", type=int, default=3, help="primary models per table")
+    parser.add_argument("--per-family", type=int, default=2, help="windows of each family and size")
     parser.add_argument("--no-peer", action="store_true", help="leave NannyML out")
     parser.add_argument("--records", type=Path, help="write every answer to this parquet file")
     parser.add_argument("--seed", type=int, default=0)
@@ -62,10 +64,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _primaries(table: str, wanted: argparse.Namespace) -> Sequence[str]:
-    """Linear and boosting for every table, and a forest or a network in turn."""
+    """Return the primary models of a table: each table starts elsewhere in the list, so that all are used."""
     if wanted.primaries:
         return wanted.primaries  # type: ignore[no-any-return]
-    return ("linear", "boosting", ("forest", "network")[sum(map(ord, table)) % 2])
+    start = tables.names(wanted.data).index(table)
+    return [PRIMARIES[(start + i) % len(PRIMARIES)] for i in range(wanted.per_table)]
 
 
 def _windows(case: Case, wanted: argparse.Namespace) -> Iterator[Window]:
@@ -74,7 +77,9 @@ def _windows(case: Case, wanted: argparse.Namespace) -> Iterator[Window]:
     rng = np.random.default_rng([wanted.seed, sum(map(ord, case.table + case.primary))])
     some = tuple(str(k) for k in rng.choice(others, 3, replace=False))
     sizes = (500,) if wanted.quick else (500, 2000)
-    yield from windows(case, Plan(sizes, 1 if wanted.quick else 2, (*CHOSEN_ON, *some), wanted.seed))
+    yield from windows(
+        case, Plan(sizes, 1 if wanted.quick else wanted.per_family, (*CHOSEN_ON, *some), wanted.seed)
+    )
 
 
 def _measure(

@@ -13,7 +13,7 @@ from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
 from mlhealth.estimators.rows import Rows
-from mlhealth.records import PerformanceEstimate
+from mlhealth.records import EstimateStatus, PerformanceEstimate
 
 TRAIN_ROWS = 6_000
 """Training rows that an estimator is shown where a mode allows any."""
@@ -57,12 +57,14 @@ class Truth:
     ) -> Record:
         """Return the record of one method's answer."""
         true, noise = self.metrics[metric]
-        head = (self.case.table, self.case.primary, self.window.family, self.window.kind, self.number)
-        told = (len(self.window.rows), method, metric, true, noise, self.reference[metric])
-        if isinstance(found, PerformanceEstimate):
-            answer = (found.value, found.lower, found.upper, found.status.value, seconds, found.explanation)
-            return Record(*head, *told, *answer)
-        return Record(*head, *told, found, None, None, "ok", seconds)
+        if not isinstance(found, PerformanceEstimate):
+            found = PerformanceEstimate(metric, found, None, None, EstimateStatus.OK, method, None)
+        return Record(
+            table=self.case.table, primary=self.case.primary, family=self.window.family, kind=self.window.kind,
+            window=self.number, rows=len(self.window.rows), method=method, metric=metric, truth=true, noise=noise,
+            reference=self.reference[metric], value=found.value, lower=found.lower, upper=found.upper,
+            status=found.status.value, seconds=seconds, explanation=found.explanation,
+        )  # fmt: skip
 
 
 def metrics_of(case: Case) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def estimator(told: dict, reference: pd.DataFrame):  # type: ignore[no-untyped-d
             feature_column_names=told["features"], y_pred="__prediction", y_true="__label",
             metrics=told["metrics"], chunk_number=1,
         )  # fmt: skip
-    scores = [c for c in reference if c.startswith("__score_")]
+    scores = [str(c) for c in reference if str(c).startswith("__score_")]
     binary = told["task"] == "binary"
     proba = scores[-1] if binary else dict(enumerate(scores))
     return nannyml.CBPE(

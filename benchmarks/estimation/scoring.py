@@ -22,7 +22,9 @@ def frame(records: Sequence[object]) -> pd.DataFrame:
     """Return records as a table with each one's error; a window without an answer is charged the constant's."""
     table = pd.DataFrame([vars(r) for r in records])
     value = table["value"].astype(float).fillna(table["reference"])
-    ratio = np.log(np.maximum(value, 1e-12) / np.maximum(table["truth"], 1e-12)).abs().clip(upper=WORST_LOG)
+    ratio = (
+        (value.clip(lower=1e-12) / table["truth"].clip(lower=1e-12)).map(np.log).abs().clip(upper=WORST_LOG)
+    )
     table["error"] = np.where(table["metric"].isin(LOG_METRICS), ratio, (value - table["truth"]).abs())
     table["estimate"] = value
     return table
@@ -46,9 +48,7 @@ def detection(table: pd.DataFrame) -> float:
     real = drops(table).to_numpy()
     fall = (table["reference"] - table["estimate"]).to_numpy()
     if table["metric"].iloc[0] in LOG_METRICS:
-        fall = -np.log(
-            np.maximum(table["reference"], 1e-12) / np.maximum(table["estimate"], 1e-12)
-        ).to_numpy()
+        fall = (table["estimate"].clip(lower=1e-12) / table["reference"]).map(np.log).to_numpy()
     hit, miss = fall[real], fall[~real]
     if len(hit) == 0 or len(miss) == 0:
         return float("nan")

@@ -30,7 +30,7 @@ class Table:
     @property
     def schema(self) -> ModelSchema:
         """The schema by which estimators read this table."""
-        kinds = {c: pd.api.types.is_numeric_dtype(self.features[c]) for c in self.features}
+        kinds = {str(c): pd.api.types.is_numeric_dtype(self.features[c]) for c in self.features}
         features = tuple(
             Feature(
                 c,

@@ -14,6 +14,7 @@ from mlhealth.shifts import Population, register_shift, resample, shift_kinds
 
 @pytest.fixture
 def frame(rng: np.random.Generator) -> pd.DataFrame:
+    """A table with numeric and categorical columns."""
     size = 400
     return pd.DataFrame(
         {

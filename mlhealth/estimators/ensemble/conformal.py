@@ -20,6 +20,7 @@ from mlhealth.estimators.ensemble.answers import Answer, on_log_scale
 from mlhealth.estimators.ensemble.core import Core
 from mlhealth.estimators.ensemble.outputs import merged
 from mlhealth.estimators.metrics import realised
+from mlhealth.estimators.reference import LEAST_ROWS
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.shifts import Population, resample
 
@@ -27,6 +28,9 @@ MISFIT = 0.35
 """Share of a row's deviation that the interval grows by, for a window that nothing explains."""
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95, 0.99)
 NORMAL = (0.674, 0.994, 1.282, 1.645, 1.960, 2.576)
+UNMEASURED = tuple(1.3 * n for n in NORMAL)
+"""Factors where the reference is too small to make windows of it."""
+LEAST_PLAYED = 100
 PRIOR_WINDOWS = 30.0
 NARROWEST, WIDEST = 0.75, 3.0
 SIZE = 600
@@ -60,8 +64,14 @@ def calibrate(inputs: FitInputs, full: Core, scorer: Scorer | None) -> Factors:
     rng = np.random.default_rng([inputs.seed, 11])
     reference = full.bench.memory.rows
     order = rng.permutation(len(reference))
-    learn, play = reference.take(order[::2]), reference.take(order[1::2])
-    half = Core.fit(replace(inputs, reference=learn, train=None, scorer=None), full.surrogate)
+    cut = max(len(reference) // 2, LEAST_ROWS)
+    if len(reference) - cut < LEAST_PLAYED:
+        return Factors(dict.fromkeys(inputs.metrics, UNMEASURED))
+    learn, play = reference.take(order[:cut]), reference.take(order[cut:])
+    try:
+        half = Core.fit(replace(inputs, reference=learn, train=None, scorer=None), full.surrogate)
+    except DataError:
+        return Factors(dict.fromkeys(inputs.metrics, UNMEASURED))
     deviation = row_deviations(half, inputs.metrics)
     errors: dict[str, list[tuple[str, float]]] = {m: [] for m in inputs.metrics}
     for family, window in _windows(play, full, scorer, rng):

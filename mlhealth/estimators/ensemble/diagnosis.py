@@ -96,7 +96,7 @@ class Moments:
         least = 1.0 / (n + len(w))
         counted = np.maximum(share * (1 - share), least)
         times_hint = np.maximum(share, least)
-        return np.concatenate([counted, times_hint, 2.0 * times_hint]) * rows
+        return np.asarray(np.concatenate([counted, times_hint, 2.0 * times_hint]) * rows, np.float64)
 
 
 def _cells(column: Column) -> tuple[Floats, dict[object, int] | None]:
@@ -177,4 +177,4 @@ def _fractions(directions: Floats, gap: Floats) -> Floats:
         one = directions[:, 0]
         return np.array([np.clip(one @ gap / (one @ one), 0.0, 1.0)])
     share, _ = nnls(directions, gap)
-    return share / max(1.0, share.sum())
+    return np.asarray(share / max(1.0, share.sum()), np.float64)

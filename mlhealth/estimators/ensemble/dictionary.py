@@ -14,7 +14,7 @@ from mlhealth.estimators.ensemble.operators import Operator, Values
 Floats = NDArray[np.float64]
 FACTORS = (
     1e-6, 1e-3, 1e-2, 0.1, 1 / 60, 1 / 12, 1 / 24, 0.3048, 0.3937, 0.4536, 0.5, 0.6214,
-    1.6093, 2.0, 2.2046, 2.54, 3.2808, 10.0, 12.0, 24.0, 60.0, 100.0, 1e3, 1024.0, 3600.0, 1e6,
+    1.6093, 2.0, 2.2046, 2.54, 3.2808, 10.0, 12.0, 24.0, 60.0, 100.0, 1e3, 3600.0, 1e6,
 )  # fmt: skip
 """Factors between units of length, mass, time, money and count that are commonly confused."""
 ALIKE = 0.2
@@ -51,7 +51,7 @@ def _missing(pair: Pair) -> list[Operator]:
 def _absent(values: Values) -> NDArray[np.bool_]:
     if values.dtype == object:
         return np.array([v is None for v in values])
-    return np.isnan(values.astype(float))
+    return np.asarray(np.isnan(values.astype(float)))
 
 
 def _copies(pair: Pair) -> list[Operator]:

@@ -6,6 +6,8 @@ of columns, and what the model answered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,14 +20,14 @@ PRODUCTS = 18
 RIDGE = 2.0
 
 
-def features(encoding: Encoding, frame: pd.DataFrame, scores: Floats, order: NDArray[np.intp]) -> Floats:
+def features(encoding: Encoding, frame: pd.DataFrame, scores: Floats, shown: Sequence[str]) -> Floats:
     """Return the discriminant's features (n, m): `scores` are the normal scores (n, d + p) of columns and outputs.
 
-    `order`: columns of the encoding, most telling first; the first `PRODUCTS` enter products.
+    `shown`: the d columns, most telling first; the first `PRODUCTS` of them and the outputs enter products.
     """
     cells = [(scores[:, [j]] > CUTS).astype(float) for j in range(scores.shape[1])]
-    outside = [_outside(encoding, name, frame[name]) for name in encoding.columns]
-    top = np.concatenate([order[:PRODUCTS], np.arange(len(encoding.columns), scores.shape[1])])
+    outside = [_outside(encoding, name, frame[name]) for name in shown]
+    top = np.concatenate([np.arange(min(PRODUCTS, len(shown))), np.arange(len(shown), scores.shape[1])])
     chosen = scores[:, top]
     i, j = np.triu_indices(chosen.shape[1])
     return np.hstack([scores, *cells, *outside, chosen[:, i] * chosen[:, j]])

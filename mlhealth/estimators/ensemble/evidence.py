@@ -30,7 +30,7 @@ CROWD = 0.4
 """Share of moved columns from which a window is drifting, and a column's change proves no fault."""
 SWAPPED = 0.6
 """Share of both columns' change that a swap must explain."""
-MOST_COLUMNS = 40
+MOST_COLUMNS = 25
 """Columns diagnosed per window, most moved first."""
 TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "redraw", "transport"})
 """Operators that drift can imitate: believed only where the column's ties to the others loosened too."""

@@ -47,7 +47,7 @@ class Expectations:
         variance = float(weight @ self.gram[np.ix_(place, place)] @ weight)
         mean = float(weight @ self.gram[place, -1])
         deviation = np.sqrt(max(variance - mean**2, 1e-6))
-        return np.clip((design[:, place] @ weight - mean) / deviation, -4.0, 4.0)
+        return np.asarray(np.clip((design[:, place] @ weight - mean) / deviation, -4.0, 4.0), np.float64)
 
 
 def correlations(scores: Floats) -> Floats:

@@ -29,6 +29,8 @@ CHARGES = {"": 0.0, "covariate": 0.012, "label": 0.004}
 """What weights must gain in separation before they are preferred to none."""
 REPLAY_CHARGE = 0.01
 """What a replay must gain."""
+MOST_SHOWN = 60
+"""Columns that explanations are judged by, at most."""
 MOST_LOST = 0.8
 """Share of its belief that a weighting loses at most for what it leaves unexplained."""
 TEMPERATURE = 0.008
@@ -115,10 +117,14 @@ class Bench:
         return self._seen(rows, self.memory.encoding.normal_scores(rows.features))
 
     def _seen(self, rows: Rows, columns: Floats) -> Seen:
-        scores = np.hstack([columns, self.outputs(rows)])
-        return Seen(
-            distance.features(self.memory.encoding, rows.features, scores, self.order), squares(scores)
-        )
+        scores = np.hstack([columns[:, self.shown], self.outputs(rows)])
+        names = [self.memory.encoding.columns[j] for j in self.shown]
+        return Seen(distance.features(self.memory.encoding, rows.features, scores, names), squares(scores))
+
+    @property
+    def shown(self) -> NDArray[np.intp]:
+        """The columns that explanations are judged by, most telling of the model's output first."""
+        return self.order[:MOST_SHOWN]
 
 
 def _correlation(scores: Floats, numbers: Floats) -> Floats:

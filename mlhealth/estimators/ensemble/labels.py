@@ -42,4 +42,5 @@ class LabelGroups:
         joint = np.zeros((len(edges) + 1, len(self.shares)))
         np.add.at(joint, (np.searchsorted(edges, explained.prediction, side="right"), self.group), 1.0)
         joint += 2.0 * self.shares
-        return (joint / joint.sum(1, keepdims=True))[np.searchsorted(edges, window.prediction, side="right")]
+        cell = np.searchsorted(edges, window.prediction, side="right")
+        return np.asarray((joint / joint.sum(1, keepdims=True))[cell], np.float64)

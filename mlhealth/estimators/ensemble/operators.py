@@ -73,11 +73,11 @@ def _constant(operator: Operator, source: Source, rng: np.random.Generator) -> V
 
 
 def _ceiling(operator: Operator, source: Source, rng: np.random.Generator) -> Values:
-    return np.minimum(source.values.astype(float), operator.number)
+    return np.asarray(np.minimum(source.values.astype(float), operator.number))
 
 
 def _floor(operator: Operator, source: Source, rng: np.random.Generator) -> Values:
-    return np.maximum(source.values.astype(float), operator.number)
+    return np.asarray(np.maximum(source.values.astype(float), operator.number))
 
 
 def _rounding(operator: Operator, source: Source, rng: np.random.Generator) -> Values:
@@ -105,7 +105,7 @@ def _redraw(operator: Operator, source: Source, rng: np.random.Generator) -> Val
     else:
         mixed = rho * ndtri(source.rank) + np.sqrt(1 - rho**2) * rng.normal(size=len(source.rank))
         place = ndtr(mixed)
-    return donors[np.minimum((place * len(donors)).astype(int), len(donors) - 1)]
+    return np.asarray(donors[np.minimum((place * len(donors)).astype(int), len(donors) - 1)])
 
 
 def _recode(operator: Operator, source: Source, rng: np.random.Generator) -> Values:

@@ -99,5 +99,6 @@ def merged(
     schema: ModelSchema, features: Any, answered: tuple[NDArray[Any], Floats | None], label: Any
 ) -> Rows:
     """Return rows from features, answers and labels."""
-    prediction = answered[0].astype(np.int64 if schema.is_classification else np.float64)
-    return Rows(schema, features, prediction, answered[1], label)
+    if schema.is_classification:
+        return Rows(schema, features, answered[0].astype(np.int64), answered[1], label)
+    return Rows(schema, features, answered[0].astype(np.float64), None, label)

@@ -57,8 +57,9 @@ def plain_values(column: pd.Series, numeric: bool) -> Values:
     """Return a column as float64 with NaN, or as object with None for missing."""
     if numeric:
         return column.to_numpy(float)
-    values = column.to_numpy(object)
-    return np.where(column.isna().to_numpy(), None, values)
+    values = column.to_numpy(object, copy=True)
+    values[column.isna().to_numpy()] = None
+    return values
 
 
 def trusted_columns(memory: Memory, window_scores: Floats, broken: Mask, moved: Floats, rows: float) -> Mask:

@@ -183,7 +183,7 @@ def _ridge(design: Floats, numbers: Floats) -> Floats:
     weight = np.where(certain.any(axis=1), 0.1, 1.0)
     inner = (design * weight[:, None]).T @ design
     inner[np.diag_indices_from(inner)] += 1e-3 * len(design) / 100.0
-    return np.linalg.solve(inner, (design * weight[:, None]).T @ numbers)
+    return np.asarray(np.linalg.solve(inner, (design * weight[:, None]).T @ numbers), np.float64)
 
 
 def _boost(matrix: Floats, target: Floats, seed: int, *, rounds: int) -> Any:

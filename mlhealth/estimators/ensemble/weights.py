@@ -43,7 +43,7 @@ def settle(weight: Floats) -> Floats:
     """Return weights cut off at `HEAVIEST` times their mean, with mean 1."""
     total = weight / max(float(weight.mean()), 1e-300)
     cut = np.minimum(total, HEAVIEST)
-    return cut / cut.mean()
+    return np.asarray(cut / cut.mean(), np.float64)
 
 
 def effective_rows(weight: Floats) -> float:

@@ -150,7 +150,7 @@ def test_faults_are_named_and_followed(kind: str, columns: tuple[str, ...], text
 
 
 def test_harmless_covariate_shift_stays_near_truth() -> None:
-    """A harmless shift of the mix of rows is no fault: no column is called broken, and the estimate is near the truth."""
+    """A harmless shift of the mix of rows is no fault: no column is called broken, the estimate is near the truth."""
     rows = labelled(4000, 10)
     weight = np.exp(0.05 * rows.features["age"].to_numpy())
     index = np.random.default_rng(0).choice(len(rows), 900, p=weight / weight.sum(), replace=False)
