@@ -68,11 +68,11 @@ def worker_on(service: Service, source: Source, idle: int, fault: Fault = lambda
     config = service.config
     models = Models(service.database, config)
 
-    def rules() -> object:
+    def rules() -> RuleSet:
         service.rules.reload()
         return service.rules.rules
 
-    closer = Closer(service.database, models, rules, Idleness(source.ends, idle))
+    closer = Closer(service.database, models, rules, Idleness(lambda: source.ends(source.partitions()), idle))
     parts = Parts(service.database, source, models, Intake(models), closer, service.clock, service.metrics)
     return Worker(parts, worker_name(), Pace(config.checkpoint, config.buffer_bytes), fault)
 

@@ -51,7 +51,8 @@ class KafkaConfig(Strict):
 
     `models` maps a topic to the one model version it carries. `idle`: after how long without a message a partition
     that is read to its end no longer holds windows open. `session`: after how long without a sign of life a worker's
-    partitions are given to another.
+    partitions are given to another. `instance`: a name of this worker's own that outlives it; with it, a worker that
+    restarts within `session` gets its partitions back at once.
     """
 
     bootstrap: str
@@ -63,6 +64,7 @@ class KafkaConfig(Strict):
     dead_letters: str | None = None
     idle: Duration = 30 * SECOND
     session: Duration = 15 * SECOND
+    instance: str | None = None
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     poll_records: int = Field(default=20_000, ge=1)
     check_crcs: bool = True

@@ -43,9 +43,11 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
     """
     return client_settings(config.bootstrap, config.security) | {
         "group_id": config.group,
+        "group_instance_id": config.instance,
         "session_timeout_ms": config.session // 1000,
         "heartbeat_interval_ms": config.session // 5000,
         "enable_auto_commit": False,
+        "metadata_max_age_ms": 10_000,
         "auto_offset_reset": "none",
         "check_crcs": config.check_crcs,
         "max_poll_records": config.poll_records,

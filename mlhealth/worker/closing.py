@@ -7,7 +7,7 @@ nothing: the write succeeds only if closing still stands where it stood when the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -30,8 +30,8 @@ from mlhealth.worker.models import Models, Runtime
 
 logger = logging.getLogger(__name__)
 
-Ends = Callable[[Collection[Partition]], Mapping[Partition, int]]
-"""Asks the sources for the end of each partition, now."""
+Ends = Callable[[], Mapping[Partition, int]]
+"""Asks the source for the end of each of its partitions, now."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Closer:
         Raises SourceUnavailable or StoreUnavailable, and may be called again.
         """
         snapshot = store.snapshot(self._database)
-        ends = self._idleness.ends(snapshot.offsets)
+        ends = self._idleness.ends()
         done: list[Closed] = []
         names = sorted(snapshot.models)
         names = [n for n in names if n >= self._first] + [n for n in names if n < self._first]
@@ -227,11 +227,10 @@ def _progress(standing: Standing, snapshot: Snapshot, ends: Mapping[Partition, i
     """Return how far a model version has come in every partition of the topics that carry it."""
     topics = {seen.partition.topic for seen in standing.seen}
     known = {seen.partition: seen for seen in standing.seen}
-    everywhere = {*snapshot.offsets, *ends}
     out = []
-    for partition in sorted(p for p in everywhere if p.topic in topics):
+    for partition in sorted(p for p in ends if p.topic in topics):
         offset, progressed = snapshot.offsets.get(partition, (-1, 0))
-        is_read = partition in ends and offset >= ends[partition]
+        is_read = offset >= ends[partition]
         seen = known.get(partition)
         if seen is None:
             out.append(Progress(None, progressed, is_read))

@@ -115,7 +115,12 @@ class Bench:
     ) -> Worker:
         """Return a worker over `source`, not yet started."""
         models = Models(self.database, self.config)
-        closer = Closer(self.database, models, lambda: self.rules, Idleness(source.ends, 30 * SECOND))
+        closer = Closer(
+            self.database,
+            models,
+            lambda: self.rules,
+            Idleness(lambda: source.ends(source.partitions()), 30 * SECOND),
+        )
         parts = Parts(self.database, source, models, Intake(models), closer, self.clock, Metrics())
         return Worker(parts, name, Pace(checkpoint=1, poll_seconds=0.05), fault)
 
