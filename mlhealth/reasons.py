@@ -36,6 +36,8 @@ FIRST_ACTION = {
     Cause.CANNOT_TELL: "have about 100 rows of this window labelled",
 }
 """What to do first for each kind of cause."""
+NAMES = {PREDICTED: "the prediction", SCORE: "the score"}
+"""What columns are called that are no features."""
 SHOWN = 3
 """At most so many features are named of each kind."""
 
