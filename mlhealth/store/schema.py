@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
 
 from mlhealth.errors import ConflictError
 from mlhealth.store import alert_tables, tables, token_tables
 from mlhealth.store.database import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 TABLES = (tables, alert_tables, token_tables)
 """The modules that add tables to the one `metadata`."""
+NEWEST = "0001"
+"""The schema that this version of mlhealth works with: the last step in `migrations`."""
+KNOWN = (NEWEST,)
+"""Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""
 
@@ -28,13 +32,15 @@ def all_tables() -> MetaData:
 
 def upgrade(database: Database) -> tuple[str | None, str]:
     """Bring the store to this version's schema; return the schema it had (None: empty) and the one it has."""
+    from alembic import command
+
     with database.begin() as connection:
         if not database.is_sqlite:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         before = current(connection)
         _refuse_newer(before)
         command.upgrade(alembic_config(connection), "head")
-    return before, newest()
+    return before, NEWEST
 
 
 def ensure(database: Database) -> None:
@@ -43,25 +49,25 @@ def ensure(database: Database) -> None:
         before = current(connection)
     if before is None:
         upgrade(database)
-    elif before != newest():
+    elif before != NEWEST:
         _refuse_newer(before)
         raise ConflictError(
-            f"the store has schema {before}, this version needs {newest()}: stop all processes, run mlhealth db upgrade"
+            f"the store has schema {before}, this version needs {NEWEST}: stop all processes, run mlhealth db upgrade"
         )
 
 
 def current(connection: Connection) -> str | None:
     """Return the schema version of a store, None where it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def newest() -> str:
-    """Return the schema version that this version of mlhealth works with."""
-    return str(ScriptDirectory.from_config(alembic_config()).get_current_head())
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration over an open connection."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
@@ -69,8 +75,5 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def _refuse_newer(version: str | None) -> None:
-    known = {step.revision for step in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    if version is not None and version not in known:
-        raise ConflictError(
-            f"the store has schema {version}, made by a newer mlhealth; upgrade mlhealth itself"
-        )
+    if version is not None and version not in KNOWN:
+        raise ConflictError(f"the store has schema {version}, made by a newer mlhealth; upgrade mlhealth itself")
