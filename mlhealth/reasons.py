@@ -36,8 +36,6 @@ FIRST_ACTION = {
     Cause.CANNOT_TELL: "have about 100 rows of this window labelled",
 }
 """What to do first for each kind of cause."""
-NAMES = {PREDICTED: "the prediction", SCORE: "the score"}
-"""What columns are called that are no features."""
 SHOWN = 3
 """At most so many features are named of each kind."""
 
@@ -132,7 +130,8 @@ def _badness(found: FeatureQuality) -> float:
 
 def _drifted(evidence: Evidence) -> list[Reason]:
     drifted = [r for r in evidence.drift.values() if r.drifted and r.feature is not None]
-    drifted.sort(key=lambda r: (-(r.effect or 0.0), r.feature or ""))
+    # Outputs come last: that they drift is a consequence.
+    drifted.sort(key=lambda r: (r.feature in (PREDICTED, SCORE), -(r.effect or 0.0), r.feature or ""))
     named = [
         Reason(f"{_drifting(r.feature or '')} ({_measure(r)})", r.feature, evidence.cause)
         for r in drifted[:SHOWN]
