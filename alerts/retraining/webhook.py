@@ -14,10 +14,11 @@ from urllib.parse import quote, urljoin
 
 from mlhealth.alerts.notifiers.http import Answer, Call, deliver, json_call
 from mlhealth.alerts.notifiers.webhook import signed, signer
-from mlhealth.alerts.retraining.base import Job, Progress, Submission, TrainingService, cloud_event, status_of
-from mlhealth.errors import DeliveryError, PermanentError
+from mlhealth.alerts.retraining.base import Job, Progress, Submission, TrainingService, cloud_event
+from mlhealth.alerts.retraining.progress import progress_of
+from mlhealth.errors import DeliveryError
 from mlhealth.receiver_config import TrainingWebhookConfig
-from mlhealth.records import RetrainingRequest, RetrainingStatus
+from mlhealth.records import RetrainingRequest
 
 
 class WebhookTraining(TrainingService):
@@ -52,20 +53,6 @@ class WebhookTraining(TrainingService):
 
     def _call(self, url: str, data: Any, method: str) -> Call:
         return json_call(url, data, self._config, method=method).bearing(self._config.token)
-
-
-def progress_of(data: Any) -> Progress:
-    """Return what a service said of a job; raises PermanentError where it said nothing that can be understood."""
-    if not isinstance(data, dict) or status_of(data.get("status")) is None:
-        raise PermanentError(f"the training service's status is not understood: {str(data)[:200]}")
-    status = status_of(data["status"]) or RetrainingStatus.RUNNING
-    version, spent = data.get("version"), data.get("gpu_seconds")
-    return Progress(
-        status,
-        None if data.get("detail") is None else str(data["detail"])[:1000],
-        None if version is None else str(version),
-        round(spent) if isinstance(spent, int | float) else None,
-    )
 
 
 def _object(answer: Answer) -> dict[str, Any]:

@@ -68,3 +68,20 @@ def approve(request_id: str, acting: Acting) -> None:
 def reject(request_id: str, acting: Acting, reason: Annotated[str, Body(embed=True)]) -> None:
     """Refuse a request that awaits approval, and say why."""
     acting.reject(request_id, reason)
+
+
+class JobProgress(BaseModel):
+    """How a training job is doing, in the training service's words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: str = Field(examples=["running", "succeeded", "failed"])
+    version: str | None = Field(default=None, description="The model version the job has made.")
+    detail: str | None = None
+    gpu_seconds: float | None = Field(default=None, ge=0)
+
+
+@router.post("/retraining/{request_id}", status_code=204, summary="Tell how a training job is doing")
+def progress(request_id: str, told: JobProgress, acting: Acting) -> None:
+    """Take a training service's call back; what comes after a job's end changes nothing."""
+    acting.job_progress(request_id, told.model_dump())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlhealth.alerts.matchers import Matcher
+from mlhealth.alerts.retraining.follower import report_progress
+from mlhealth.alerts.retraining.progress import progress_of
 from mlhealth.api.access import Caller
 from mlhealth.api.services import Services
 from mlhealth.clock import parse_duration
@@ -60,6 +63,12 @@ class Actions:
         """Refuse a retraining request; raises NotFoundError or ConflictError."""
         with self.parts.queries.database.begin() as connection:
             retraining.reject(connection, request, self.caller.name, reason[:LONGEST], self._now)
+
+    def job_progress(self, request: str, told: Mapping[str, object]) -> None:
+        """Note how a training job does; raises NotFoundError, or PermanentError where the words mean nothing."""
+        progress = progress_of(told)
+        with self.parts.queries.database.begin() as connection:
+            report_progress(connection, request, progress, self._now)
 
     @property
     def _now(self) -> int:

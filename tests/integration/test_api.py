@@ -380,6 +380,9 @@ def test_acting_by_api(client: httpx.Client, store: FilledStore) -> None:
     assert client.delete(f"/v1/silences/{made.json()['id']}").status_code == 204
     assert client.delete("/v1/silences/none").status_code == 404
     assert client.post("/v1/retraining/r-loan-default/approve").status_code == 409
+    assert client.post("/v1/retraining/r-loan-default", json={"status": "running"}).status_code == 204
+    assert client.post("/v1/retraining/none", json={"status": "failed"}).status_code == 404
+    assert client.post("/v1/retraining/r-loan-default", json={"status": "purple"}).status_code == 400
     vague = client.post("/v1/silences", json={"matchers": ["nonsense"], "duration": "2h", "comment": "test"})
     assert (vague.status_code, "not understood" in vague.json()["detail"]) == (400, True)
 
