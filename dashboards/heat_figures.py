@@ -40,9 +40,13 @@ def drift_figure(
         return say(figure, "No feature was compared in this period", theme)
     _cells(figure, axis, names, theme)
     _unknown_cells(figure, axis, names, theme)
-    labels = [plain(shortened(name, 22)) for name in names]
+    labels = [plain(shortened(_shown(name), 22)) for name in names]
     figure.update_yaxes(
-        tickvals=names, ticktext=labels, type="category", autorange="reversed", showgrid=False
+        tickvals=[_shown(name) for name in names],
+        ticktext=labels,
+        type="category",
+        autorange="reversed",
+        showgrid=False,
     )
     figure.update_xaxes(showgrid=False)
     figure.update_layout(margin={"t": 44}, showlegend=False)
