@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
+    *,
     data: Annotated[Path | None, typer.Option(help="A CSV or Parquet table of your own.")] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict; needed with --data.")] = None,
     time: Annotated[
@@ -34,7 +35,7 @@ def demo(
 ) -> None:
     """Show what mlhealth is for: train a model, stream a year through the real code, break things, and watch.
 
-    Examples:
+    For example:
 
         mlhealth demo
 
