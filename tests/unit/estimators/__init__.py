@@ -1,0 +1,1 @@
+"""Tests of single estimation methods and of what they are made of."""
