@@ -21,6 +21,7 @@ from mlhealth.estimators.registry import estimator_named, estimators
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.events.batch import LABEL, TIME, EventBatch
 from mlhealth.events.normalise import Normalised, Origin, normalise
+from mlhealth.forgiving_scorer import REFUSED, ForgivingScorer
 from mlhealth.layout import layout_of
 from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile, bottom_k
@@ -72,17 +73,20 @@ def fit(
     for metric in names:
         metric_of(metric, completed)
     notes += [*_rejected(labelled, "reference"), *reference_notes(rows)]
-    if scorer is not None:
-        notes += check_scorer(scorer, rows, seed=seed)
+    asked = None if scorer is None else ForgivingScorer.of(scorer, rows)
+    if asked is not None:
+        notes += check_scorer(asked, rows, seed=seed)
     trained = None if train is None else _labelled(train, completed, "the training data")
     inputs = FitInputs(
         reference=rows,
         metrics=names,
         train=None if trained is None else rows_from_table(trained.batch.table, completed),
-        scorer=scorer,
+        scorer=asked,
         seed=seed,
     )
     fitted = _fit_estimators(inputs, methods, tell, notes)
+    if asked is not None and asked.refused:
+        notes.append(REFUSED)
     return replace(
         _assemble(labelled.batch, inputs, fitted, tell),
         created=(clock or SystemClock()).now(),

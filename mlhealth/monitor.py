@@ -17,6 +17,7 @@ from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.fit import default_method
+from mlhealth.forgiving_scorer import ForgivingScorer
 from mlhealth.health import HealthInputs, score
 from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile
@@ -50,7 +51,14 @@ class Evaluator:
         cls = estimator_named(self.method, baseline.schema.task)
         self._estimator = cls.from_state(baseline.estimators[self.method])
         self._panel = Panel(baseline)
+        self._scorer = self._forgiving()
         self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
+
+    def _forgiving(self) -> Scorer | None:
+        if self.settings.scorer is None:
+            return None
+        rows = rows_from_table(self.baseline.rows, self.baseline.schema)
+        return ForgivingScorer.of(self.settings.scorer, rows)
 
     def evaluate(
         self, profile: WindowProfile, key: WindowKey, *, revision: int = 0, sample: pa.Table | None = None
@@ -91,9 +99,7 @@ class Evaluator:
             return {name: self._nothing(name) for name in self.baseline.metrics}
         unlabelled = replace(rows, label=None)
         with single_threaded():
-            return self._estimator.estimate(
-                unlabelled, scorer=self.settings.scorer, level=self.settings.level
-            )
+            return self._estimator.estimate(unlabelled, scorer=self._scorer, level=self.settings.level)
 
     def _nothing(self, metric: str) -> PerformanceEstimate:
         return PerformanceEstimate(
