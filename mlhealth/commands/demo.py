@@ -101,7 +101,7 @@ def _watch(stage: Stage, stop: threading.Event) -> list[Window]:
             bar.update(task, advance=1, description=window.chapter.title[:40])
             for page in window.pages:
                 console.print(
-                    f"  {page.status:8} {page.starts[:10]}  {page.rule}: {page.summary}", markup=False
+                    f"  {page.status:8} {page.moment[:10]}  {page.rule}: {page.summary}", markup=False
                 )
     return windows
 

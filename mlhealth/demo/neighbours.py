@@ -25,12 +25,12 @@ SECRET = "whsec_bWxoZWFsdGgtZGVtby1vbi1jYWxsLXNlY3JldA=="  # noqa: S105 - of a r
 
 @dataclass(frozen=True)
 class Page:
-    """One alert as the on-call receiver was told of it."""
+    """One alert as the on-call receiver was told of it; `moment` is when it began or ended, in event time."""
 
     rule: str
     status: str
     summary: str
-    starts: str
+    moment: str
 
 
 @dataclass
@@ -57,9 +57,8 @@ class Neighbours:
             return 401, {"error": "the signature is wrong"}
         for alert in json.loads(body)["alerts"]:
             labels, notes = alert["labels"], alert["annotations"]
-            self.pages.append(
-                Page(labels["alertname"], alert["status"], notes.get("summary", ""), alert["startsAt"])
-            )
+            moment = alert["startsAt" if alert["status"] == "firing" else "endsAt"]
+            self.pages.append(Page(labels["alertname"], alert["status"], notes.get("summary", ""), moment))
         return 200, {}
 
     def train(self, _: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
