@@ -117,7 +117,8 @@ class ModelConfig(Strict):
 
     `disorder`: how far out of order events of one partition usually come; a window closes that much later.
     `lateness`: how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how
-    far ahead of its message's own timestamp an event may claim to be. `scorer` asks the deployed model, as in
+    far ahead of its message's own timestamp an event may claim to be. `learning`: windows of a new model version before
+    anything pages; reasons say what would have. `scorer` asks the deployed model, as in
     `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
     """
 
@@ -129,6 +130,7 @@ class ModelConfig(Strict):
     segments: tuple[str, ...] = ()
     segment_values: int = Field(default=10, ge=1, le=100)
     false_alarms: Annotated[AlarmBudget, BeforeValidator(_budget)] = AlarmBudget(alarms=1, per=90 * DAY)
+    learning: int = Field(default=0, ge=0)
     metric: str | None = None
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None

@@ -79,7 +79,12 @@ class Runtime:
         budget = AlarmBudget(accepted.alarms, accepted.per)
         shares = 1 + sum(len(column.segments) for column in self.segments)
         return BudgetLimits.of(
-            self.baseline, self.evaluator.objective, budget, window=self.config.window, segments=shares
+            self.baseline,
+            self.evaluator.objective,
+            budget,
+            window=self.config.window,
+            segments=shares,
+            learning=self.config.learning,
         )
 
     def segment_sample(self, sample: pa.Table | None, segment: str) -> pa.Table | None:
