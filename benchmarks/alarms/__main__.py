@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=DATA, help="folder with tables and datasets.json")
     parser.add_argument("--tables", nargs="*", help="only these tables (classification)")
     parser.add_argument("--primary", default="boosting", help="the model that is watched")
-    parser.add_argument("--quick", action="store_true", help="few windows; docs are left as they are")
+    parser.add_argument("--quick", action="store_true", help="few windows")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/alarms.md too")
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
@@ -38,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         judge = Judge(prepare(tables.load(wanted.data, name), wanted.primary, wanted.seed), wanted.seed)
         limit = judge.limits.limit
         judged += _judge_all(judge, QUICK_AMOUNTS if wanted.quick else FULL_AMOUNTS, wanted.seed)
-        print(f"{name}: {sum(j.table == name for j in judged)} windows", flush=True)
-    false_pages = figures.false_pages(judged, limit, wanted.seed)
-    publish(judged, false_pages, figures.power(judged, limit), write_docs=not wanted.quick)
+        print(f"\nafter {name}: {len(judged)} windows\n", flush=True)
+        # After every table: a run that is cut short leaves what it has measured.
+        pages = figures.false_pages(judged, limit, wanted.seed)
+        publish(judged, pages, figures.power(judged, limit), write_docs=wanted.docs)
 
 
 def _judge_all(judge: Judge, amounts: streams.Amounts, seed: int) -> list[Judged]:
