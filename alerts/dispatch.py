@@ -22,7 +22,7 @@ from mlhealth.alerts.backoff import wait
 from mlhealth.alerts.grouping import batch_id, group_labels, grouped
 from mlhealth.alerts.notice import Notice
 from mlhealth.alerts.notifiers.base import Notification, Notifier, labels_of
-from mlhealth.clock import MINUTE, SECOND, Clock, SystemClock
+from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
 from mlhealth.receiver_config import ReceiverConfig
 from mlhealth.store import outbox, silences
@@ -32,6 +32,9 @@ from mlhealth.store.outbox import Claim, Lease, Taker
 from mlhealth.store.reminders import due
 
 LOG = logging.getLogger("mlhealth.alerts")
+
+KEEP = 30 * DAY
+"""How long delivered rows are kept; a receiver's limit must not look back further."""
 
 Outcome = Callable[[str, str, int], None]
 """Called with receiver, outcome (delivered, retried, failed) and the number of notices; counts for /metrics."""
@@ -71,6 +74,7 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(self._options.lanes, "mlhealth-notify")
         self._lanes: dict[str, Future[None]] = {}
+        self._forgot = 0
 
     def start(self) -> None:
         """Free what a killed predecessor had claimed, where this process is the store's only one."""
@@ -87,10 +91,19 @@ class Dispatcher:
                     self.start()
                     begun = True
                 self._send_due()
+                self._forget()
             except RecoverableError as error:
                 LOG.warning("the outbox cannot be read: %s", error)
             stop.wait(self._options.poll)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _forget(self) -> None:
+        """Remove rows that were finished long ago, once an hour."""
+        now = self._options.clock.now()
+        if now - self._forgot >= HOUR:
+            self._forgot = now
+            with self._database.begin() as connection:
+                outbox.prune(connection, now - KEEP)
 
     def turn(self) -> int:
         """Send everything that is due, wait for the outcomes, and return the number of notices claimed."""
