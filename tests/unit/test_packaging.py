@@ -110,20 +110,35 @@ def test_wheel_holds_every_module_and_nothing_generic(wheel: Path) -> None:
     assert "mlhealth/py.typed" in names
 
 
-@pytest.mark.slow
-def test_installed_wheel_imports_only_under_mlhealth(wheel: Path, tmp_path: Path) -> None:
-    """In a fresh environment `mlhealth.detectors` imports from the wheel, and bare `detectors` does not."""
-    _run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv").check_returncode()
-    python = tmp_path / "venv" / "bin" / "python"
-    installed = _run(
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a fresh environment with the wheel; its dependencies are those of this test run."""
+    home = tmp_path_factory.mktemp("installed") / "venv"
+    _run(sys.executable, "-m", "venv", "--without-pip", home).check_returncode()
+    python = home / "bin" / "python"
+    done = _run(
         sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", python, wheel
     )
-    assert installed.returncode == 0, installed.stderr
-    site = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
-    # The dependencies come from the environment of this test run, after the wheel; its own .pth files are not read.
+    assert done.returncode == 0, done.stderr
+    # The dependencies come after the wheel on the path, and their own .pth files are not read.
+    site = next((home / "lib").glob("python*/site-packages"))
     (site / "dependencies.pth").write_text(f"{Path(np.__file__).parents[1]}\n")
+    return python
+
+
+@pytest.mark.slow
+def test_installed_wheel_imports_only_under_mlhealth(installed: Path) -> None:
+    """In a fresh environment `mlhealth.detectors` imports from the wheel, and bare `detectors` does not."""
     rooms = ", ".join(f"mlhealth.{room}" for room in ROOMS)
-    imported = _run(python, "-I", "-c", f"import {rooms}; print(mlhealth.detectors.__file__)")
-    assert imported.stdout.startswith(str(site)), imported.stderr
+    imported = _run(installed, "-I", "-c", f"import {rooms}; print(mlhealth.detectors.__file__)")
+    assert imported.stdout.startswith(str(installed.parents[1])), imported.stderr
     for room in ROOMS:
-        assert "ModuleNotFoundError" in _run(python, "-I", "-c", f"import {room}").stderr
+        assert "ModuleNotFoundError" in _run(installed, "-I", "-c", f"import {room}").stderr
+
+
+@pytest.mark.slow
+def test_newcomer_gets_an_estimate_from_the_wheel(installed: Path) -> None:
+    """The example script runs on what is installed, far from the checkout."""
+    told = _run(installed, "-I", ROOT / "examples" / "scikit_learn.py")
+    assert told.returncode == 0, told.stderr
+    assert "critical" in told.stdout
