@@ -202,7 +202,6 @@ class TrainingConfig(Strict):
     poll: Duration = 30 * SECOND
     forget: Duration = 2 * DAY
     give_up: Duration = HOUR
-    cooldown: Duration = 5 * MINUTE
     recover_within: int = Field(default=3, ge=1)
 
     @model_validator(mode="after")

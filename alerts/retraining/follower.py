@@ -123,7 +123,7 @@ class Follower:
     def _judge(self, row: Row[Any], service: Service) -> dict[str, Any]:
         now = self._clock.now()
         with self._database.read() as connection:
-            windows = _windows_since(connection, row.model, row.data_end)
+            windows = _windows_since(connection, row)
         verdict = judge(row.version, row.new_version, windows, service.config.recover_within)
         if verdict is None:
             return {"next_at": now + service.config.poll}
@@ -176,10 +176,14 @@ def report_progress(connection: Connection, id_: str, progress: Progress, now: i
     retraining.change(connection, id_, values, now, row.service)
 
 
-def _windows_since(connection: Connection, model: str, since: int) -> list[WindowStatus]:
+def _windows_since(connection: Connection, row: Row[Any]) -> list[WindowStatus]:
     query = (
-        select(reports.c.version, reports.c.end, reports.c.status)
-        .where(reports.c.model == model, reports.c.segment == "", reports.c.latest, reports.c.start >= since)
+        select(reports.c.version, reports.c.end, reports.c.status, reports.c.created)
+        .where(reports.c.model == row.model, reports.c.segment == "", reports.c.latest)
+        .where(reports.c.start >= row.data_end)
         .order_by(reports.c.end)
     )
-    return [WindowStatus(r.version, r.end, HealthStatus(r.status)) for r in connection.execute(query)]
+    return [
+        WindowStatus(r.version, r.end, HealthStatus(r.status), r.created > row.finished)
+        for r in connection.execute(query)
+    ]

@@ -14,11 +14,12 @@ NO_VERSION = "no new version"
 
 @dataclass(frozen=True)
 class WindowStatus:
-    """The health of one window of one version."""
+    """The health of one window of one version; `is_late`: it was judged after the job had ended."""
 
     version: str
     end: int
     status: HealthStatus
+    is_late: bool = True
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class Verdict:
 
 
 def judge(old: str, new: str | None, windows: Sequence[WindowStatus], within: int) -> Verdict | None:
-    """Return the verdict from the windows since the job ended, in order of time; None while it is too early.
+    """Return the verdict from the windows since the data of the request, in order of time; None while it is too early.
 
     `new` is the version the service named; without a name, any version but `old` counts. Recovered means: within its
-    first `within` windows that could be told, the new version was healthy, and is at the last of those seen.
+    first `within` windows that could be told, the new version was healthy, and is at the last of those seen. When
+    twice as many windows were judged since the job ended, and none of a new version, there is none.
     """
     fresh = [w for w in windows if w.version != old and new in (None, w.version)]
     told = [w for w in fresh if w.status is not HealthStatus.UNKNOWN][:within]
@@ -42,6 +44,6 @@ def judge(old: str, new: str | None, windows: Sequence[WindowStatus], within: in
         return Verdict(RECOVERED, first)
     if len(told) >= within:
         return Verdict(NOT_RECOVERED)
-    if not fresh and len(windows) >= 2 * within:
+    if not fresh and sum(w.is_late for w in windows) >= 2 * within:
         return Verdict(NO_VERSION)
     return None

@@ -30,7 +30,6 @@ from tests.strict_receiver import Reply, Request, StrictReceiver, receiver
 NOW = 1_800_000_000 * SECOND
 MADE_UP = {
     "revision": 0, "baseline": "b", "latest": True, "final": True, "rows": 10, "metric": "accuracy", "report": {},
-    "created": 0,
 }  # fmt: skip
 
 
@@ -81,7 +80,14 @@ class House:
     def see(self, n: int, version: str, status: str) -> None:
         """Put the report of the n-th hour of a version into the store."""
         key = window(n).key
-        row = {"model": key.model, "version": version, "segment": "", "start": key.start, "end": key.end}
+        row = {
+            "created": self.clock.now(),
+            "model": key.model,
+            "version": version,
+            "segment": "",
+            "start": key.start,
+            "end": key.end,
+        }
         with self.database.begin() as connection:
             connection.execute(insert(reports).values(row | {"status": status} | MADE_UP))
 
@@ -147,10 +153,15 @@ def test_success_without_a_new_version_is_told(database: Database, caplog: pytes
     with receiver(gpu.judge) as server:
         house = House(database, server)
         request = house.ask(window(0))
+        for n in range(1, 7):
+            house.see(n, "3", "critical")
         gpu.status = {"status": "succeeded"}
         house.turn()
         house.turn()
-        for n in range(1, 7):
+        house.turn()
+        assert house.row(request).verdict is None
+        house.clock.advance(HOUR)
+        for n in range(7, 13):
             house.see(n, "3", "critical")
         house.turn()
         assert house.row(request).verdict == "no new version"
