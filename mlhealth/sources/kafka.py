@@ -47,8 +47,7 @@ class KafkaSource(Source):
 
     def poll(self, timeout: float) -> Poll:
         with translated(self._config):
-            self._place(self._fresh & set(self._assigned()))
-            self._fresh.clear()
+            self._place_fresh()
             try:
                 polled = self._consumer.poll(timeout_ms=int(timeout * 1000))
             except (NoOffsetForPartitionError, OffsetOutOfRangeError):
@@ -115,6 +114,16 @@ class KafkaSource(Source):
     def _assigned(self) -> list[Partition]:
         return [_partition(tp) for tp in self._consumer.assignment()]
 
+    def _place_fresh(self) -> None:
+        """Place what was assigned since; what cannot be placed now (the store is away) is placed the next time."""
+        ready = self._fresh & set(self._assigned())
+        self._fresh.difference_update(ready)
+        try:
+            self._place(ready)
+        except BaseException:
+            self._fresh.update(ready)
+            raise
+
     def _place(self, partitions: Collection[Partition]) -> None:
         """Move each partition to where the store says, or to the broker's first message, telling of the gap."""
         if not partitions or self._owner is None:
@@ -156,6 +165,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         if partitions := [_partition(tp) for tp in revoked]:
+            self.fresh.difference_update(partitions)
             self.owner.revoked(partitions)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -163,6 +173,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         if partitions := [_partition(tp) for tp in lost]:
+            self.fresh.difference_update(partitions)
             self.owner.lost(partitions)
 
 
