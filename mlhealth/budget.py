@@ -190,9 +190,10 @@ def judge(report: WindowReport, limits: BudgetLimits, state: BudgetState) -> tup
 
     The health is scored anew from the report, so that a report may be judged again after an earlier one was revised.
     """
-    health = score(
-        HealthInputs(limits.objective, report.estimates, report.drift, report.quality, report.realized)
+    inputs = HealthInputs(
+        limits.objective, report.estimates, report.drift, report.quality, report.realized, report.rows
     )
+    health = score(inputs)
     gain = evidence(report.estimates.get(limits.objective.metric), report.rows, limits)
     after = _advance(state, gain, limits)
     fault = _input_fault(report, health)

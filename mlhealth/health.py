@@ -23,25 +23,32 @@ from mlhealth.records import (
     HealthScore,
     HealthStatus,
     PerformanceEstimate,
+    Reason,
 )
 
 CRITICAL = 20.0
 """Scores up to here are critical."""
 HEALTHY = 80.0
 """Scores from here are healthy."""
+NO_EVENTS = Reason("no events came in this window")
+"""The first reason of a window without rows."""
 MERE_SHIFTS = ("the mix of rows", "the share of class", "true values have become")
 """How an explanation begins that names a shift of traffic rather than a break."""
 
 
 @dataclass(frozen=True)
 class HealthInputs:
-    """All that the score of one window is made of; `realized` holds metrics from labels, where they came."""
+    """All that the score of one window is made of.
+
+    `realized` holds metrics from labels, where they came. `rows`: how many the window has, where that is known.
+    """
 
     objective: Objective
     estimates: Mapping[str, PerformanceEstimate]
     drift: Mapping[str, DetectorResult] = field(default_factory=dict)
     quality: Mapping[str, FeatureQuality] = field(default_factory=dict)
     realized: Mapping[str, float] = field(default_factory=dict)
+    rows: int | None = None
 
 
 def score(inputs: HealthInputs) -> HealthScore:
@@ -58,7 +65,7 @@ def score(inputs: HealthInputs) -> HealthScore:
         metric=objective.metric,
         tolerance=objective.tolerance,
         cause=cause,
-        reasons=reasons(evidence),
+        reasons=(NO_EVENTS, *reasons(evidence)) if inputs.rows == 0 else reasons(evidence),
         parts=_parts(probability, inputs),
     )
 

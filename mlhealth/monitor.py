@@ -21,7 +21,7 @@ from mlhealth.forgiving_scorer import ForgivingScorer
 from mlhealth.health import HealthInputs, score
 from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile
-from mlhealth.records import EstimateStatus, PerformanceEstimate, Reason, WindowKey, WindowReport
+from mlhealth.records import EstimateStatus, PerformanceEstimate, WindowKey, WindowReport
 from mlhealth.threads import single_threaded
 
 
@@ -70,17 +70,16 @@ class Evaluator:
         """
         table = profile.sample if sample is None else sample
         rows = None if table is None or table.num_rows == 0 else rows_from_table(table, self.baseline.schema)
-        detectors = self._panel.run(profile)
+        detectors, quality = self._panel.judge(profile)
         inputs = HealthInputs(
             objective=self.objective,
             estimates=self._estimates(rows),
             drift=main_drift(detectors),
-            quality=self._panel.quality(profile),
+            quality=quality,
             realized=self._realized(rows),
+            rows=profile.rows,
         )
         health = score(inputs)
-        if profile.rows == 0:
-            health = replace(health, reasons=(Reason("no events came in this window"), *health.reasons))
         return WindowReport(
             key=key,
             revision=revision,

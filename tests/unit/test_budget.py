@@ -126,6 +126,12 @@ def test_silence_neither_pages_nor_resolves() -> None:
     assert judged.health.score is None
 
 
+def test_an_empty_window_says_so() -> None:
+    """A judged window without rows still begins its reasons with that no events came."""
+    judged, _ = judge(replace(report(None), rows=0), LIMITS, BudgetState())
+    assert judged.health.reasons[0].text == "no events came in this window"
+
+
 def test_broken_input_with_harm_pages_at_once() -> None:
     """Where a column has vanished and harm is likely, the page does not wait, and is counted apart."""
     judged, _ = judge(report(0.70, broken=True), LIMITS, BudgetState())
