@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from mlhealth.schema import Task, canonical_text
 
@@ -66,3 +66,8 @@ def train(
         columns, booster(random_state=seed, max_iter=150, learning_rate=0.08, max_leaf_nodes=23)
     )
     return DeployedModel(pipeline.fit(frame[list(features)], frame[target]), features, task)
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return text columns without gaps, also where a column came empty and so without a type."""
+    return frame.astype(object).where(frame.notna(), "(missing)").astype(str)
