@@ -177,5 +177,5 @@ def _train(floor: Floor, training: TrainingService, story: Story) -> None:
 def _recover(floor: Floor, training: TrainingService, story: Story) -> None:
     assert training.made is not None
     floor.send(training.made, range(8, 12))
-    floor.ask("models", "retire", "churn", "1", "--by", "kim")
+    floor.ask("models", "retire", "churn", "1")
     story.step("version 2 answers, version 1 is retired")
