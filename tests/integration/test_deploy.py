@@ -18,7 +18,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
+from mlhealth.store.database import Database
+from mlhealth.store.schema import ensure
 from tests.servers.kafka_broker import KafkaCluster, KafkaNode
 from tests.servers.kafka_files import missing
 from tests.servers.monitoring import HttpServer
@@ -180,3 +184,24 @@ def test_the_demo_runs_through_every_service(
     groups = _asked(watcher, "/api/v1/rules")["data"]["groups"]
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
     assert _asked(alerts, "/api/v2/status")["config"]["original"]
+
+
+def test_grafana_may_read_reports_and_no_secrets(postgres: str) -> None:
+    """The role of deploy/postgres/grafana-reader.sql reads what boards show; tokens and settings stay closed to it."""
+    psql = shutil.which("psql") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/psql")), None)
+    if psql is None:
+        pytest.skip("psql is not installed (Debian: apt-get install postgresql-client)")
+    owner = Database.open(postgres)
+    ensure(owner)
+    owner.close()
+    address = postgres.replace("+psycopg", "")
+    grant = [psql, address, "--quiet", "--set=ON_ERROR_STOP=1", "--set=password=it's", "--file"]
+    for _ in range(2):
+        _run([*grant, str(DEPLOY / "postgres" / "grafana-reader.sql")], dict(os.environ), ROOT)
+    reader = Database.open(re.sub(r"//[^@]+@", "//grafana_reader:it%27s@", postgres))
+    with reader.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM reports")).scalar() == 0
+    for table in ("tokens", "store_settings", "window_profiles", "baselines"):
+        with pytest.raises(ProgrammingError, match="permission denied"), reader.read() as connection:
+            connection.execute(text(f"SELECT * FROM {table}"))
+    reader.close()

@@ -190,8 +190,22 @@ def test_grafana_provisioning_names_what_compose_mounts(compose: dict[str, Any])
     provider = yaml.safe_load((DEPLOY / "grafana/provisioning/dashboards/mlhealth.yml").read_text())
     path = provider["providers"][0]["options"]["path"]
     assert f"./dashboards/grafana:{path}:ro" in compose["services"]["grafana"]["volumes"]
-    sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/mlhealth.yml").read_text())
-    assert sources["datasources"][0]["url"].partition("//")[2].partition(":")[0] in compose["services"]
+    sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/mlhealth.yml").read_text())[
+        "datasources"
+    ]
+    assert {s["url"].removeprefix("http://").partition(":")[0] for s in sources} <= set(compose["services"])
+
+
+def test_every_kind_of_data_source_that_a_board_asks_for_is_provisioned() -> None:
+    """Boards choose their data sources by kind, and each kind is there."""
+    boards = [json.loads(file.read_text()) for file in (ROOT / "dashboards" / "grafana").glob("*.json")]
+    variables = [variable for board in boards for variable in board["templating"]["list"]]
+    asked = {variable["query"] for variable in variables if variable["type"] == "datasource"}
+    sources = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/mlhealth.yml").read_text())[
+        "datasources"
+    ]
+    assert asked
+    assert asked <= {source["type"] for source in sources}
 
 
 @pytest.mark.parametrize("name", ["mlhealth.yaml", "rules.yaml"])
