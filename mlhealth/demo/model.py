@@ -59,7 +59,9 @@ def train(
         handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1, max_categories=200
     )
     columns = make_column_transformer(
-        (encoder, text), remainder="passthrough", verbose_feature_names_out=False
+        (make_pipeline(FunctionTransformer(_as_text), encoder), text),
+        remainder="passthrough",
+        verbose_feature_names_out=False,
     )
     booster = HistGradientBoostingRegressor if task is Task.REGRESSION else HistGradientBoostingClassifier
     pipeline = make_pipeline(
