@@ -271,7 +271,11 @@ def _verdict(health: HealthScore, state: BudgetState, limits: BudgetLimits, *, f
         return _with(judged, HealthStatus.DEGRADED, text)
     if health.status is HealthStatus.CRITICAL:
         return judged
-    return _with(judged, HealthStatus.CRITICAL, "a loss has built up over the last windows")
+    if health.status is HealthStatus.HEALTHY:
+        text = "this window looks well again; the page stays open until more of them do"
+    else:
+        text = "a loss has built up over the last windows"
+    return _with(judged, HealthStatus.CRITICAL, text)
 
 
 def _with(health: HealthScore, status: HealthStatus, text: str) -> HealthScore:

@@ -116,6 +116,9 @@ def test_recovery_resolves() -> None:
     found = statuses([0.70] * 4 + [0.88] * 4)
     assert found[3] is HealthStatus.CRITICAL
     assert found[-1] is HealthStatus.HEALTHY
+    judged, after = judge(report(0.88), LIMITS, BudgetState(LIMIT, incident=True, windows=9))
+    assert after.incident
+    assert "stays open" in judged.health.reasons[-1].text
 
 
 def test_silence_neither_pages_nor_resolves() -> None:
