@@ -20,8 +20,7 @@ from mlhealth.records import (
     WindowReport,
 )
 
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_METRIC_PARTS = frozenset({"value", "lower", "upper", "reference", "realized", "loss"})
+_DASHES = ("solid", "dash", "dot")
 PART_NAMES = {
     "probability_of_drop": "P(drop)",
     "drifted_features": "features drifted",
@@ -51,10 +50,8 @@ def health_figure(
 
 
 def _parts(reports: Sequence[WindowReport]) -> list[str]:
-    """Return the names of the parts between 0 and 1 that are not the metric's own numbers, six at most."""
-    names = dict.fromkeys(n for report in reports for n in report.health.parts if n not in _METRIC_PARTS)
-    bounded = [n for n in names if all(0.0 <= r.health.parts.get(n, 0.0) <= 1.0 for r in reports)]
-    return bounded[: len(_DASHES)]
+    """Return the names of the parts that are drawn: probabilities and shares, which have one scale."""
+    return [name for name in PART_NAMES if any(name in report.health.parts for report in reports)]
 
 
 def _scores(figure: go.Figure, axis: TimeAxis, theme: Theme) -> None:
@@ -85,7 +82,7 @@ def _part_of(report: WindowReport, name: str) -> float | None:
 
 def _draw_parts(figure: go.Figure, axis: TimeAxis, parts: Sequence[str], theme: Theme) -> None:
     """Draw the parts in the lower half, each with a colour and a dash of its own."""
-    colours = (theme.estimate, theme.limit, theme.healthy, theme.realised, theme.degraded, theme.muted)
+    colours = (theme.estimate, theme.limit, theme.healthy)
     for name, colour, dash in zip(parts, colours, _DASHES, strict=False):
         x, y = axis.series(partial(_part_of, name=name))
         label = plain(part_name(name))

@@ -9,8 +9,7 @@ import plotly.graph_objects as go
 
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import TimeAxis
-from mlhealth.dashboards.wording import number, plain, shortened
-from mlhealth.profile import PREDICTED
+from mlhealth.dashboards.wording import column_name, number, plain, shortened
 from mlhealth.records import DetectorResult, WindowReport
 
 RATIO_CAP = 3.0
@@ -40,9 +39,9 @@ def drift_figure(
         return say(figure, "No feature was compared in this period", theme)
     _cells(figure, axis, names, theme)
     _unknown_cells(figure, axis, names, theme)
-    labels = [plain(shortened(_shown(name), 22)) for name in names]
+    labels = [plain(shortened(column_name(name), 22)) for name in names]
     figure.update_yaxes(
-        tickvals=[_shown(name) for name in names],
+        tickvals=[column_name(name) for name in names],
         ticktext=labels,
         type="category",
         autorange="reversed",
@@ -51,11 +50,6 @@ def drift_figure(
     figure.update_xaxes(showgrid=False)
     figure.update_layout(margin={"t": 44}, showlegend=False)
     return figure
-
-
-def _shown(name: str) -> str:
-    """Return a column's name for people: the prediction is profiled under a name of our own."""
-    return "prediction" if name == PREDICTED else name
 
 
 def _most_drifted(reports: Sequence[WindowReport], top: int) -> list[str]:
@@ -77,7 +71,7 @@ def _cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme
     cells = np.array([[_cell_data(axis, r, name) for r in columns] for name in names], dtype=object)
     figure.add_heatmap(
         x=edges,
-        y=[_shown(name) for name in names],
+        y=[column_name(name) for name in names],
         z=grid,
         zmin=0,
         zmax=RATIO_CAP,
@@ -147,7 +141,7 @@ def _unknown_cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], them
     if missing:
         figure.add_scatter(
             x=[axis.middle(r) for r, _ in missing],
-            y=[_shown(name) for _, name in missing],
+            y=[column_name(name) for _, name in missing],
             mode="markers",
             marker={"symbol": "x-thin", "size": 6, "line": {"width": 1.2, "color": theme.unknown}},
             customdata=[[axis.name(r), _verdict(r.drift.get(name))] for r, name in missing],

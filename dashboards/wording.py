@@ -36,6 +36,15 @@ def metric_name(metric: str) -> str:
     return _NAMES.get(metric, metric)
 
 
+def column_name(name: str) -> str:
+    """Return a profiled column's name for people: prediction and score have names of our own.
+
+    >>> column_name("__score"), column_name("age")
+    ('score', 'age')
+    """
+    return name.removeprefix("__") if name in {"__prediction", "__score"} else name
+
+
 def capital(text: str) -> str:
     """Return `text` with its first letter large, the rest untouched."""
     return text[:1].upper() + text[1:]

@@ -42,6 +42,7 @@ def environment() -> Environment:
     found.filters |= {
         "ago": wording.ago,
         "capital": wording.capital,
+        "column": wording.column_name,
         "duration": format_duration,
         "estimate": wording.estimate_text,
         "interval": wording.interval_text,
