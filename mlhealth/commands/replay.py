@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     file: Annotated[Path, typer.Argument(help="Parquet or CSV file with event times.")],
+    *,
     to: Annotated[Target, typer.Option(help="Where to send the events.")] = Target.KAFKA,
     bootstrap: Annotated[str, typer.Option(help="The broker's address.")] = "localhost:9092",
     topic: Annotated[str, typer.Option(help="The topic to write to.")] = "inference-log",

@@ -35,7 +35,7 @@ def batch_of(values: list[int]) -> EventBatch:
 
 @given(times, st.integers(1, 50))
 def test_a_time_lies_in_its_window(values: list[int], size: int) -> None:
-    """A window holds its times: start <= time < start + size, and starts are multiples of the size, before the epoch too."""
+    """Each time lies in [start, start + size), and starts are multiples of the size, before the epoch too."""
     start = window_start(np.array(values), size)
     assert ((start <= values) & (np.array(values) < start + size)).all()
     assert (start % size == 0).all()
@@ -52,7 +52,7 @@ def test_split_is_a_partition_of_the_rows(values: list[int], partitions: int, se
     for pane in panes:
         rows = pane.batch.array(KEY).astype(np.int64)
         assert (owner[rows] == pane.partition).all()
-        assert (window_start(pane.batch.array(TIME), SPEC.size) == pane.start).all()
+        assert (window_start(pane.batch.array(TIME).astype(np.int64), SPEC.size) == pane.start).all()
 
 
 def test_times_that_cannot_be_are_put_aside() -> None:
