@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
 import mlhealth as mh
@@ -202,3 +202,38 @@ def test_a_missing_column_is_warned_of(baseline: mh.Baseline, production: pd.Dat
     with pytest.warns(UserWarning, match="there is no column 'age': taken as missing"):
         report = baseline.estimate(production.drop(columns="age"), window_rows=2160)
     assert "age" in report.notes[0]
+
+
+def test_a_regression_is_estimated_by_its_errors(rng: np.random.Generator) -> None:
+    """A regression's mean absolute error is estimated, and its threshold lies above the reference."""
+    frame = pd.DataFrame(rng.normal(size=(1800, 2)), columns=["a", "b"])
+    frame = frame.assign(truth=2 * frame["a"] - frame["b"] + rng.normal(size=1800))
+    model = make_pipeline(SimpleImputer(), Ridge()).fit(frame[["a", "b"]][:600], frame["truth"][:600])
+    frame["answer"] = model.predict(frame[["a", "b"]])
+    schema = {"model": "price", "columns": {"prediction": "answer", "label": "truth"}}
+    baseline = mh.fit(frame[600:1200], schema, scorer=model.predict)
+    window = frame[1200:].reset_index(drop=True)
+    told = baseline.estimate(window.drop(columns="truth"), window_rows=600).to_df().iloc[0]
+    true = float((window["truth"] - window["answer"]).abs().mean())
+    assert told["metric"] == "mae"
+    assert told["lower_confidence_boundary"] < true < told["upper_confidence_boundary"]
+    assert told["upper_threshold"] == pytest.approx(1.2 * told["reference"])
+
+
+def test_classes_are_estimated_by_name(rng: np.random.Generator) -> None:
+    """A model of three classes with text labels is read by the names of its score columns."""
+    frame = pd.DataFrame(rng.normal(size=(1800, 2)), columns=["a", "b"])
+    noisy = frame + rng.normal(scale=0.5, size=frame.shape)
+    truth = np.array(["low", "mid", "top"])[(noisy["a"] > 0).astype(int) + (noisy["b"] > 0.5)]
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(frame[:600], truth[:600])
+    scores = pd.DataFrame(model.predict_proba(frame), columns=["s_low", "s_mid", "s_top"])
+    logged = pd.concat([frame, scores], axis=1).assign(answer=model.predict(frame), truth=truth)
+    columns = {
+        "prediction": "answer",
+        "label": "truth",
+        "score": {"top": "s_top", "mid": "s_mid", "low": "s_low"},
+    }
+    baseline = mh.fit(logged[600:1200], {"model": "size", "columns": columns}, scorer=model.predict_proba)
+    told = baseline.estimate(logged[1200:].drop(columns="truth"), window_rows=600).to_df().iloc[0]
+    true = float((logged["answer"] == logged["truth"])[1200:].mean())
+    assert told["lower_confidence_boundary"] < true < told["upper_confidence_boundary"]
