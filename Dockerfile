@@ -4,7 +4,7 @@ FROM python:3.12.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /source
 RUN python -m venv /opt/mlhealth
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
 COPY detectors ./detectors
 COPY alerts ./alerts
 COPY dashboards ./dashboards
