@@ -32,7 +32,8 @@ FALSE_DISCOVERIES = 0.01
 class Panel:
     """All detectors, made ready for one baseline; build it once, it is never changed.
 
-    `thresholds` pins some by (detector, column), or (detector, "") for all columns of a detector.
+    `thresholds` pins some by (detector, column), or (detector, "") for all columns of a detector. `reference`: what to
+    compare with, where it is a part of the baseline's own.
     """
 
     def __init__(
@@ -40,10 +41,13 @@ class Panel:
         baseline: Baseline,
         thresholds: Mapping[tuple[str, str], Threshold] | None = None,
         false_discoveries: float = FALSE_DISCOVERIES,
+        reference: WindowProfile | None = None,
     ) -> None:
+        compared = baseline.reference if reference is None else reference
         self._detectors = detectors()
         self._layout = CellLayout.of(baseline.reference)
-        self._reference = Cells.of(baseline.reference, self._layout)
+        self._reference = Cells.of(compared, self._layout)
+        self._reference_rows = compared.rows
         self._nulls = _table(baseline, self._layout)
         self._pinned = dict(thresholds or {})
         self._rate = false_discoveries
@@ -84,7 +88,7 @@ class Panel:
         rows = np.where(self._missing, cells.rows, cells.present)
         # The nulls' windows lost as many values as the reference does: ask of the rows it takes to have so many.
         window_rows = np.where(self._missing, rows, rows / np.where(self._usual > 0.0, self._usual, 1.0))
-        quantiles = self._nulls.at(window_rows)
+        quantiles = self._nulls.at(window_rows, self._reference_rows)
         p = np.where(np.isnan(statistics), np.nan, p_values(statistics, quantiles, self._nulls.levels))
         cutoff = false_discovery_cutoff(np.where(rows >= FEWEST_ROWS, p, np.nan), self._rate)
         fitted = np.maximum(critical_values(cutoff, quantiles, self._nulls.levels), self._floors)

@@ -30,10 +30,13 @@ class NullTable:
     quantiles: Floats
     reference_rows: int
 
-    def at(self, rows: Floats) -> Floats:
-        """Return quantiles (detectors, d, levels) for columns with so many values, (detectors, d)."""
+    def at(self, rows: Floats, reference_rows: int | None = None) -> Floats:
+        """Return quantiles (detectors, d, levels) for columns with so many values, (detectors, d).
+
+        `reference_rows`: of the part of the reference that is compared with, where it is not the whole.
+        """
         places = _spread(self.rows.astype(np.float64), self.reference_rows)[::-1]
-        wanted = _spread(np.maximum(rows, 1.0), self.reference_rows)
+        wanted = _spread(np.maximum(rows, 1.0), reference_rows or self.reference_rows)
         right = np.clip(np.searchsorted(places, wanted), 1, len(places) - 1)
         weight = (wanted - places[right - 1]) / (places[right] - places[right - 1])
         weight = np.clip(weight, 0.0, 1.0)[..., None]

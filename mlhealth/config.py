@@ -118,7 +118,8 @@ class ModelConfig(Strict):
     `disorder`: how far out of order events of one partition usually come; a window closes that much later.
     `lateness`: how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how
     far ahead of its message's own timestamp an event may claim to be. `learning`: windows of a new model version before
-    anything pages; reasons say what would have. `scorer` asks the deployed model, as in
+    anything pages; reasons say what would have. `season`: drift is judged against the same hour or weekday (UTC) of the
+    reference. `scorer` asks the deployed model, as in
     `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
     """
 
@@ -131,6 +132,7 @@ class ModelConfig(Strict):
     segment_values: int = Field(default=10, ge=1, le=100)
     false_alarms: Annotated[AlarmBudget, BeforeValidator(_budget)] = AlarmBudget(alarms=1, per=90 * DAY)
     learning: int = Field(default=0, ge=0)
+    season: Literal["hour", "weekday", "hour_of_week"] | None = None
     metric: str | None = None
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None

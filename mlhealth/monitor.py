@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from mlhealth.baseline import Baseline
-from mlhealth.detectors import Panel, main_drift
+from mlhealth.detectors import Panel, Season, SeasonalPanel, main_drift
 from mlhealth.errors import ConfigError
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
@@ -30,12 +30,14 @@ class EvaluationSettings:
     """What a user may choose: the estimation method, the interval's level, what counts as a drop, a live scorer.
 
     `tolerance`: in units of the primary metric, or of its reference for errors; None is the default of the metric.
+    `season`: drift is judged against the same hour or weekday of the reference.
     """
 
     method: str | None = None
     level: float = 0.9
     tolerance: float | None = None
     scorer: Scorer | None = None
+    season: Season | None = None
 
 
 class Evaluator:
@@ -50,7 +52,8 @@ class Evaluator:
             raise ConfigError(f"the baseline was not fitted with method {self.method!r}: it has {known}")
         cls = estimator_named(self.method, baseline.schema.task)
         self._estimator = cls.from_state(baseline.estimators[self.method])
-        self._panel = Panel(baseline)
+        season = self.settings.season
+        self._panel = Panel(baseline) if season is None else SeasonalPanel(baseline, season)
         self._scorer = self._forgiving()
         self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mlhealth.baseline import Baseline
 from mlhealth.budget import AlarmBudget, BudgetLimits
 from mlhealth.config import Config, ModelConfig
+from mlhealth.detectors import Season
 from mlhealth.monitor import EvaluationSettings, Evaluator
 from mlhealth.profile import ProfileLayout
 from mlhealth.scorer import open_scorer
@@ -70,7 +71,9 @@ class Runtime:
         schema = self.baseline.schema
         spec = self.config.scorer and self.config.scorer.replace("{version}", schema.version)
         scorer = open_scorer(spec, schema) if spec else None
-        return Evaluator(self.baseline, EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer))
+        season = None if self.config.season is None else Season(self.config.season)
+        settings = EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer, season=season)
+        return Evaluator(self.baseline, settings)
 
     @cached_property
     def limits(self) -> BudgetLimits:
