@@ -183,6 +183,18 @@ def test_windows_by_rows_carry_row_numbers(baseline: mh.Baseline, production: pd
     assert frame["start_date"].notna().all()
 
 
+def test_truth_stands_beside_the_estimate_where_labels_are_there(
+    baseline: mh.Baseline, model: Pipeline
+) -> None:
+    """Rows that have their label give the true value too, and the same estimate as without."""
+    frame = _logged(model, 720, 4)
+    known = baseline.estimate(frame, window_rows=720).to_df().iloc[0]
+    unknown = baseline.estimate(frame.drop(columns="y_true"), window_rows=720).to_df().iloc[0]
+    assert known["realized"] == pytest.approx(float((frame["y_pred"] == frame["y_true"]).mean()))
+    assert unknown["realized"] is None
+    assert known["value"] == unknown["value"]
+
+
 def test_mistakes_are_told_in_one_line(baseline: mh.Baseline, production: pd.DataFrame) -> None:
     """What a newcomer gets wrong is told in one line that says what to do."""
     with pytest.raises(mh.MlhealthError, match="give one of window='1d'"):
