@@ -31,6 +31,8 @@ from mlhealth.schema import Task
 
 WIDENED, OUT_OF_SUPPORT = 0.62, 0.85
 """Misfit (0: all is explained, 1: nothing is) from which an estimate is widened, or beyond the reference's support."""
+MOST_REFERENCE = 6_000
+"""Reference rows that are kept, and that a scorer is asked about for one suspicious window, at most."""
 FEW_ROWS = 50
 """Rows of a window below which its columns are not looked at."""
 
@@ -68,7 +70,8 @@ class Mpp(Estimator):
 
     @classmethod
     def fit(cls, inputs: FitInputs) -> Self:
-        rows = in_order(checked(cls.name, inputs))
+        every = in_order(checked(cls.name, inputs))
+        rows = every.take(np.arange(min(len(every), MOST_REFERENCE)))
         inputs = replace(inputs, reference=rows)
         if inputs.scorer is not None and not agrees(inputs.scorer, rows, OutputSpace.of(rows)):
             raise DataError(
@@ -76,7 +79,7 @@ class Mpp(Estimator):
                 "model version, with the same columns and preprocessing"
             )
         core = Core.fit(inputs)
-        return cls(Reference.of(rows, tuple(inputs.metrics)), core, calibrate(inputs, core, inputs.scorer))
+        return cls(Reference.of(every, tuple(inputs.metrics)), core, calibrate(inputs, core, inputs.scorer))
 
     def estimate(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9

@@ -22,6 +22,7 @@ from mlhealth.estimators.ensemble.outputs import OutputSpace, merged
 from mlhealth.estimators.ensemble.replay import Memory, treat
 from mlhealth.estimators.ensemble.screening import MARGINAL, Movement, ks_distance, screen
 from mlhealth.estimators.ensemble.surrogate import Surrogate
+from mlhealth.estimators.ensemble.weights import label_evidence
 from mlhealth.estimators.error_model import ErrorModel
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.rows import Rows, Scorer
@@ -88,7 +89,7 @@ class Core:
         evidence = Evidence(movement, outside_support(memory, window), 1 / len(window) + 1 / len(memory.rows))
         expected = self.expected(window)
         still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
-        if len(window) < 50 or not (evidence.suspects.any() or self._outputs_moved(window)):
+        if len(window) < 50 or not (evidence.suspects.any() or self._answers_moved(window)):
             answers = mix([still], window, self.metrics, expected)
             return Verdict(answers, (still,), movement, True)
         broken = tuple(broken_columns(memory, window, scores, evidence, self.seed))
@@ -110,10 +111,14 @@ class Core:
                 out[metric] = float(np.mean([v for v in values if v is not None]))
         return out
 
-    def _outputs_moved(self, window: Rows) -> bool:
+    def _answers_moved(self, window: Rows) -> bool:
+        """Whether the outputs' distribution, or the class shares that they imply, have moved."""
         numbers, rows = self.bench.space.numbers(window), 1 / len(window) + 1 / len(self.bench.memory.rows)
         worst = max(ks_distance(grid, np.sort(numbers[:, j])) for j, grid in enumerate(self.bench.grids))
-        return worst > MARGINAL * float(np.sqrt(rows))
+        if worst > MARGINAL * float(np.sqrt(rows)):
+            return True
+        groups, reference = self.bench.groups, self.bench.memory.rows
+        return label_evidence(groups.posterior(reference, window), groups.shares, len(reference)) > 1.0
 
     def _replay(self, broken: Sequence[Treated], window: Rows, scorer: Scorer | None) -> tuple[Rows, str]:
         """Return the reference treated as diagnosed, with what the model, or its stand-in, answers to it."""

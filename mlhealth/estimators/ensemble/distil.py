@@ -24,7 +24,8 @@ def distil(inputs: FitInputs, encoding: Encoding, space: OutputSpace) -> Surroga
     """Fit stand-ins on reference and training rows, and on broken rows if there is a scorer."""
     parts = [inputs.reference]
     if inputs.train is not None:
-        parts.append(inputs.train.take(np.arange(min(len(inputs.train), LOGGED - len(inputs.reference)))))
+        some = min(len(inputs.train), max(LOGGED - len(inputs.reference), 0))
+        parts.append(inputs.train.take(np.linspace(0, len(inputs.train) - 1, some).astype(np.intp)))
     if inputs.scorer is not None:
         parts.append(_asked(inputs))
     features = pd.concat([p.features for p in parts], ignore_index=True)

@@ -21,14 +21,16 @@ from mlhealth.estimators.ensemble.expectation import squares
 from mlhealth.estimators.ensemble.labels import LabelGroups
 from mlhealth.estimators.ensemble.outputs import OutputSpace
 from mlhealth.estimators.ensemble.replay import Memory
-from mlhealth.estimators.ensemble.weights import covariate_weights, label_mix
+from mlhealth.estimators.ensemble.weights import covariate_weights, label_evidence, label_mix
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
-CHARGES = {"": 0.0, "covariate": 0.012, "label": 0.004}
+CHARGES = {"": 0.0, "covariate": 0.02, "label": 0.004}
 """What weights must gain in separation before they are preferred to none."""
 REPLAY_CHARGE = 0.01
 """What a replay must gain."""
+LABEL_BONUS = 0.015
+"""Separation that full evidence of moved label shares is worth, halved."""
 MOST_SHOWN = 60
 """Columns that explanations are judged by, at most."""
 MOST_LOST = 0.8
@@ -42,7 +44,8 @@ class Candidate:
     """One explanation: `treated` columns, weights by `weighting` ("", "covariate" or "label"), and its verdict.
 
     `rows`: the labelled reference as treated, with what the model answers to it. `separation`: AUC with which it can
-    be told from the window. `remaining`: mean distance left of the columns. `belief`: its share among all candidates.
+    be told from the window. `remaining`: mean distance left of the columns. `evidence`: of moved label
+    shares, 0 for other explanations. `belief`: its share among all candidates.
     """
 
     treated: tuple[Treated, ...]
@@ -51,13 +54,19 @@ class Candidate:
     weight: Floats
     separation: float
     remaining: float = 0.0
+    evidence: float = 0.0
     belief: float = 0.0
 
     @property
     def charge(self) -> float:
-        """Its separation with what its freedom costs; `remaining` decides where all separations are near 1."""
+        """Its separation with what its freedom costs; `remaining` decides where all separations are near 1.
+
+        The likelihood sees a small change of the label mix better than the discriminant does: its `evidence` counts
+        for a label explanation that leaves nothing unexplained.
+        """
         freedom = CHARGES[self.weighting] + (REPLAY_CHARGE if self.treated else 0.0)
-        return max(self.separation, 0.5) + self.remaining + freedom
+        complete = float(np.clip(1.0 - self.misfit / 0.12, 0.0, 1.0))
+        return max(self.separation, 0.5) + self.remaining + freedom - LABEL_BONUS * self.evidence * complete
 
     @property
     def misfit(self) -> float:
@@ -149,8 +158,15 @@ def candidates(
             left = distance.remaining(
                 own.features, weight, seen.features, len(bench.order) + len(bench.grids)
             )
-            found.append(Candidate(treated, weighting, rows, weight, apart, left))
+            proof = _label_proof(bench, rows, window) if weighting == "label" else 0.0
+            found.append(Candidate(treated, weighting, rows, weight, apart, left, proof))
     return believe(found, len(window))
+
+
+def _label_proof(bench: Bench, rows: Rows, window: Rows) -> float:
+    """Return how far the evidence of moved label shares exceeds chance, 0 to 2."""
+    posterior = bench.groups.posterior(rows, window)
+    return float(np.clip(label_evidence(posterior, bench.groups.shares, len(rows)) - 0.5, 0.0, 2.0))
 
 
 def half_of(seen: Floats) -> NDArray[np.bool_]:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
 STRENGTH = 0.05
 """Inverse of the ridge penalty of the domain classifier."""
+FITTED = 2_500
+"""Reference rows from which on only every second (third ...) one is used to fit the classifier."""
 HEAVIEST = 20.0
 """No reference row may stand for more than this many rows."""
 
@@ -30,9 +33,10 @@ def covariate_weights(reference: Floats, window: Floats) -> Floats:
     """
     if len(window) == 0:
         return np.ones(len(reference))
-    design = np.vstack([reference, window])
-    target = np.repeat([0, 1], [len(reference), len(window)])
-    balance = np.repeat([len(window) / len(reference), 1.0], [len(reference), len(window)])
+    some = reference[:: max(1, len(reference) // FITTED)]
+    design = np.vstack([some, window])
+    target = np.repeat([0, 1], [len(some), len(window)])
+    balance = np.repeat([len(window) / len(some), 1.0], [len(some), len(window)])
     if not design.std(0).any():
         return np.ones(len(reference))
     model = LogisticRegression(C=STRENGTH, max_iter=60, tol=1e-3).fit(design, target, sample_weight=balance)
@@ -49,6 +53,18 @@ def settle(weight: Floats) -> Floats:
 def effective_rows(weight: Floats) -> float:
     """Return Kish's effective number of rows."""
     return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def label_evidence(posterior: Floats, shares: Floats, reference_rows: int) -> float:
+    """Return how surely the class shares have moved: a likelihood ratio, 1 where chance would give it 1 time in 100.
+
+    Twice the gain in log-likelihood of the EM shares over the reference's, over what chi-square with k - 1 degrees of
+    freedom exceeds by chance, allowing for the sampling of the reference as well.
+    """
+    mix = label_mix(posterior, shares, np.zeros(1, dtype=np.int64)).shares
+    ratio = (posterior * (mix / np.maximum(shares, 1e-9))).sum(1)
+    gain = 2.0 * float(np.log(np.maximum(ratio, 1e-12)).sum()) / (1.0 + len(posterior) / reference_rows)
+    return gain / float(chi2.ppf(0.99, max(len(shares) - 1, 1)))
 
 
 def label_mix(posterior: Floats, shares: Floats, label: NDArray[np.int64], rounds: int = 200) -> LabelMix:
