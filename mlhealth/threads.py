@@ -15,7 +15,7 @@ def _controller() -> ThreadpoolController:
 
 def single_threaded() -> AbstractContextManager[object]:
     """Return a context in which OpenMP and BLAS pools use one thread; scale out by processes instead."""
-    import sklearn.ensemble  # noqa: F401, PLC0415 - its OpenMP pool must be loaded before the controller looks for pools
+    import sklearn.ensemble  # noqa: F401 - its OpenMP pool must be loaded before the controller looks for pools
 
     limited: AbstractContextManager[object] = _controller().limit(limits=1)
     return limited
