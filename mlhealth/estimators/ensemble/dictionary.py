@@ -23,6 +23,8 @@ SPREADS = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
 NOISES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUPLINGS = (1.0, 0.8, 0.5, 0.0, -1.0)
 MOST_COPIES = 40
+SPELLINGS = 60
+"""Categories, known and unseen, whose spellings are compared, most frequent first."""
 DONORS = 400
 
 
@@ -136,8 +138,11 @@ def _for_categories(pair: Pair) -> list[Operator]:
     share = {c: k / len(pair.window) for c, k in zip(after, new, strict=True)}
     surplus = {c: s - share_before.get(c, 0.0) for c, s in share.items()}
     out = _constants(surplus, len(pair.window)) + _redraws(surplus, len(pair.window))
-    unseen = [c for c in after if c not in share_before]
-    mapping = _respelled([str(b) for b in before], unseen)
+    unseen = sorted((str(c) for c in after if c not in share_before), key=lambda c: (-share[c], c))[
+        :SPELLINGS
+    ]
+    known = sorted((str(c) for c in before), key=lambda c: (-share_before[c], c))[:SPELLINGS]
+    mapping = _respelled(known, unseen)
     if mapping:
         out.append(Operator("recode", mapping=mapping, column="respelled"))
     swapped = _rank_matched(share_before, share)
@@ -166,7 +171,7 @@ def _redraws(surplus: dict[str, float], rows: int) -> list[Operator]:
 def _respelled(known: list[str], unseen: list[str]) -> tuple[tuple[str, str], ...]:
     """Return known category to unseen spelling, where their letters (or all but a few) agree."""
     out = {}
-    for word in unseen[:200]:
+    for word in unseen:
         best = max(known, key=lambda k: _similarity(k, word), default=None)
         if best is not None and _similarity(best, word) >= 0.6 and best not in out:
             out[best] = word

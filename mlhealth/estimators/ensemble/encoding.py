@@ -18,6 +18,8 @@ from scipy.special import ndtri
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
+LEAST_OCCURRENCES = 3
+"""Reference rows a category needs to be known; rarer ones are treated as unseen, in the reference as in a window."""
 EDGE = 1e-3
 """Ranks are kept this far from 0 and 1, so that a normal score never exceeds about 3.1."""
 
@@ -102,6 +104,9 @@ def _rank_categories(column: pd.Series, output: Floats) -> tuple[tuple[str, ...]
     if table.empty:
         return (), np.zeros(0)
     grouped = table.groupby("c")["o"].agg(["mean", "size"]).sort_index()
+    grouped = grouped[grouped["size"] >= LEAST_OCCURRENCES]
+    if grouped.empty:
+        return (), np.zeros(0)
     prior, strength = float(table["o"].mean()), 10.0
     smooth = (grouped["mean"] * grouped["size"] + prior * strength) / (grouped["size"] + strength)
     order = np.argsort(smooth.to_numpy(), kind="stable")

@@ -83,9 +83,18 @@ def _cell(edges: Floats, values: Floats) -> NDArray[np.intp]:
 
 
 def _beyond_categories(before: Values, after: Values) -> float:
+    """Return the share of categories that grew beyond reach, and of new ones beyond what a long tail always brings.
+
+    The share of a sample's rows whose category occurs once estimates the share of categories not seen yet (Good, 1953).
+    """
     old, new = Counter(before.tolist()), Counter(after.tolist())
     scale = HEAVIEST / max(len(before), 1)
-    return sum(max(k / len(after) - scale * old[c], 0.0) for c, k in new.items() if c is not None)
+    grown = sum(
+        max(k / len(after) - scale * old[c], 0.0) for c, k in new.items() if c is not None and c in old
+    )
+    unseen = sum(k for c, k in new.items() if c is not None and c not in old) / len(after)
+    tail = sum(k for k in old.values() if k == 1) / max(len(before), 1)
+    return grown + max(unseen - 2.0 * tail, 0.0)
 
 
 def broken_columns(

@@ -34,20 +34,24 @@ class Expectations:
     def coefficients(self, target: int, trusted: Sequence[int]) -> tuple[NDArray[np.intp], Floats]:
         """Return positions in the design and their coefficients, to predict column `target` from `trusted` ones."""
         width = len(self.correlation)
-        able = [c for c in trusted if c != target]
-        able = sorted(able, key=lambda c: (-abs(self.correlation[target, c]), c))[:PREDICTORS]
+        able = self.predictors(target, trusted)
         place = np.array([*able, *(c + width for c in able), 2 * width], dtype=np.intp)
         inner = self.gram[np.ix_(place, place)] + RIDGE * np.eye(len(place))
         return place, np.linalg.solve(inner, self.gram[place, target])
 
-    def hint(self, target: int, trusted: Sequence[int], scores: Floats, scale: float | None = None) -> Floats:
+    def predictors(self, target: int, trusted: Sequence[int]) -> list[int]:
+        """Return the trusted columns most correlated with column `target`."""
+        able = [c for c in trusted if c != target]
+        return sorted(able, key=lambda c: (-abs(self.correlation[target, c]), c))[:PREDICTORS]
+
+    def hint(self, target: int, trusted: Sequence[int], scores: Floats) -> Floats:
         """Return the prediction (n,) of column `target`, in units of its spread over the reference."""
         place, weight = self.coefficients(target, trusted)
-        design = np.hstack([squares(scores), np.ones((len(scores), 1))])
+        design = np.hstack([squares(scores[:, self.predictors(target, trusted)]), np.ones((len(scores), 1))])
         variance = float(weight @ self.gram[np.ix_(place, place)] @ weight)
         mean = float(weight @ self.gram[place, -1])
         deviation = np.sqrt(max(variance - mean**2, 1e-6))
-        return np.asarray(np.clip((design[:, place] @ weight - mean) / deviation, -4.0, 4.0), np.float64)
+        return np.asarray(np.clip((design @ weight - mean) / deviation, -4.0, 4.0), np.float64)
 
 
 def correlations(scores: Floats) -> Floats:
