@@ -59,7 +59,9 @@ def parse_duration(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", text)
     if match is None or float(match[1]) <= 0:
-        raise ConfigError(f"duration {text!r} is not understood; write a number and a unit, such as 30s, 15m, 1h, 90d")
+        raise ConfigError(
+            f"duration {text!r} is not understood; write a number and a unit, such as 30s, 15m, 1h, 90d"
+        )
     return round(float(match[1]) * _UNITS[match[2]])
 
 

@@ -76,4 +76,6 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 def _refuse_newer(version: str | None) -> None:
     if version is not None and version not in KNOWN:
-        raise ConflictError(f"the store has schema {version}, made by a newer mlhealth; upgrade mlhealth itself")
+        raise ConflictError(
+            f"the store has schema {version}, made by a newer mlhealth; upgrade mlhealth itself"
+        )
