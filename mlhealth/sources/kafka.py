@@ -39,6 +39,8 @@ class KafkaSource(Source):
         self._owner = owner
         with translated(self._config):
             self._consumer = KafkaConsumer(**consumer_settings(self._config))
+            for topic in self._config.topics:  # without metadata, the group's leader would share out nothing
+                self._consumer.partitions_for_topic(topic)
             self._consumer.subscribe(
                 topics=self._config.topics or None,
                 pattern=self._config.pattern,

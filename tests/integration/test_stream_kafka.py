@@ -134,7 +134,10 @@ def test_kill_9_at_a_named_point_loses_and_doubles_nothing(
             sent += 400
         return not doomed.running
 
-    wait_until(is_dead, what=f"kill at {point}", timeout=150.0, interval=0.2)
+    try:
+        wait_until(is_dead, what=f"kill at {point}", timeout=150.0, interval=0.2)
+    finally:
+        doomed.kill()
     send(producer, service.topic, events[sent:])
     complete(producer, service.topic)
     service.start()
@@ -221,7 +224,7 @@ def test_rubbish_on_the_topic_stops_nothing(
     service.wait_for(600)
     service.process.stop()
     assert service.counts() == {"accepted": 600, "rejected": 4, "ancient": 1, "future": 1}
-    with service.database.read() as connection:
+    with service.database() as database, database.read() as connection:
         kept = (
             connection.execute(sa.select(rejections.c.offset).order_by(rejections.c.offset)).scalars().all()
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,12 +69,16 @@ class StreamService:
         except OSError:
             return False
 
-    @property
-    def database(self) -> Database:
+    @contextmanager
+    def database(self) -> Iterator[Database]:
         """A connection of the test's own to the store."""
         from mlhealth.config import load
 
-        return Database.open(load(self.config).store)
+        opened = Database.open(load(self.config).store)
+        try:
+            yield opened
+        finally:
+            opened.close()
 
     def reports(self, segment: str = "") -> list[WindowReport]:
         """Return the latest revision of each window of a segment, in order of time."""
@@ -86,7 +91,7 @@ class StreamService:
             .where(t.c.segment == segment, t.c.latest)
             .order_by(t.c.model, t.c.version, t.c.start)
         )
-        with self.database.read() as connection:
+        with self.database() as database, database.read() as connection:
             return [from_data(row.report) for row in connection.execute(query)]
 
     def counts(self) -> dict[str, int]:
@@ -96,7 +101,7 @@ class StreamService:
         from mlhealth.store.tables import counters as t
 
         query = sa.select(t.c.outcome, sa.func.sum(t.c.events)).group_by(t.c.outcome)
-        with self.database.read() as connection:
+        with self.database() as database, database.read() as connection:
             return {row[0]: int(row[1]) for row in connection.execute(query)}
 
     def wait_for(self, rows: int, *, timeout: float = 120.0) -> None:
