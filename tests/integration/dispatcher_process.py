@@ -16,7 +16,7 @@ from mlhealth.store.database import Database
 def main() -> None:
     """Deliver until killed, with short pauses."""
     backoff.FIRST = backoff.LONGEST = SECOND // 20
-    config = ReceiverConfig.model_validate({"webhook": {"url": sys.argv[2], "timeout": "2s"}})
+    config = ReceiverConfig.model_validate({"webhook": {"url": sys.argv[2], "timeout": "30s"}})
     database = Database.open(sys.argv[1])
     receivers = {"oncall": Receiver(notifier("oncall", config), config)}
     Dispatcher(database, receivers, Options(poll=0.02)).run(threading.Event())

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.strict_receiver import Answer, Reply, Request, StrictReceiver, receiv
 WINDOWS = int(os.environ.get("MLHEALTH_KILL_WINDOWS", "40"))
 MODELS = 25
 WINDOWS_PER_KILL = 8
+MESSAGES_PER_WINDOW = 6
 FAULTS: tuple[Answer, ...] = (Reply(503), Reply(429, b"", {"retry-after": "0"}), "reset", "half")
 
 
@@ -94,8 +96,10 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
         process = start(database, server)
         for n in range(WINDOWS):
             traffic.close_window(n)
+            enough = len(server.taken) + MESSAGES_PER_WINDOW
+            at_work = partial(_told, server, enough, database)
+            wait_until(at_work, what="messages", timeout=60, interval=0.01)
             if n % WINDOWS_PER_KILL == WINDOWS_PER_KILL - 1:
-                wait_until(lambda: bool(server.taken), what="a first message", timeout=30)
                 process.kill()
                 process.wait()
                 process = start(database, server)
@@ -104,6 +108,7 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
         finally:
             process.kill()
             process.wait()
+    assert len(server.taken) > WINDOWS
     heard, ids = _heard(server)
     silent = dropped(database)
     for model, state in traffic.last.items():
@@ -112,6 +117,11 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
     assert all(len(names) == 1 for names in ids.values())
     for history in heard.values():
         assert all(a.began <= b.began for a, b in pairwise(history))
+
+
+def _told(server: StrictReceiver, enough: int, database: Database) -> bool:
+    """Whether the dispatcher is in the middle of its work, or has done all of it."""
+    return len(server.taken) >= enough or pending(database) == 0
 
 
 @dataclass(frozen=True)
