@@ -7,6 +7,7 @@ are marked as rehearsals everywhere, since they were made here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,8 @@ def _features(frame: pd.DataFrame, target: str, time: str | None) -> tuple[tuple
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         if distinct < 2:
             notes.append(f"{name} is left out: it never varies")
+        elif _tells_order(frame[name], _window_rows(len(frame))):
+            notes.append(f"{name} is left out: it hardly varies within a window, so it only tells the order")
         elif not numeric and distinct > 0.5 * len(frame):
             notes.append(f"{name} is left out: it differs in most rows, like a name or an id")
         else:
@@ -96,6 +99,21 @@ def _features(frame: pd.DataFrame, target: str, time: str | None) -> tuple[tuple
     if not kept:
         raise DataError("no column is left to learn from besides the target")
     return tuple(kept), tuple(notes)
+
+
+def _window_rows(rows: int) -> int:
+    """Return the rows of a window where the whole table has `rows`."""
+    monitored = int(rows * (1 - TRAIN_SHARE - REFERENCE_SHARE))
+    return int(np.clip(monitored // WINDOWS, MIN_WINDOW, MAX_WINDOW))
+
+
+def _tells_order(column: pd.Series[Any], size: int) -> bool:
+    """Whether a column varies over the table but keeps still in most windows, as a year or a month does."""
+    if column.value_counts(normalize=True).iloc[0] > 0.8:
+        return False
+    window = np.arange(len(column)) // size
+    still = column.groupby(window).agg(lambda rows: (rows == rows.iloc[0]).mean() > 0.95)
+    return bool(still.mean() > 0.5)
 
 
 def _natural(rest: pd.DataFrame) -> list[Slice]:
