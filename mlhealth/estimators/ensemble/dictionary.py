@@ -86,7 +86,8 @@ def _ratios(before: Floats, after: Floats) -> list[float]:
     low, high = np.quantile(before, [0.25, 0.75]), np.quantile(after, [0.25, 0.75])
     pairs = [(np.median(before), np.median(after)), (low[1] - low[0], high[1] - high[0])]
     found = [float(b / a) for a, b in pairs if a != 0 and b != 0 and abs(b / a - 1) > 0.02]
-    return [r for r in found if r < 0 or min(abs(np.log(r / f)) for f in FACTORS) > ALIKE]
+    common = ((-1.0,), FACTORS)
+    return [r for r in found if min(abs(np.log(r / f)) for f in common[int(r > 0)]) > ALIKE]
 
 
 def _atoms(before: Floats, after: Floats) -> list[float]:

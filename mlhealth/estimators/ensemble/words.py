@@ -28,7 +28,7 @@ class Explanation:
 
 def explain(candidate: Candidate, bench: Bench, movement: Movement) -> tuple[Explanation, ...]:
     """Return what a candidate says happened, faults first; empty where nothing did."""
-    found = _faults(candidate.treated)
+    found = explain_faults(candidate.treated)
     if candidate.weighting == "label":
         found.append(Explanation("label shift", (), _label_words(candidate, bench)))
     if candidate.weighting == "covariate":
@@ -59,7 +59,8 @@ def _label_words(candidate: Candidate, bench: Bench) -> str:
     return f"the share of class {name} has moved from {_percent(bench.groups.shares[most])} to {_percent(after[most])}"
 
 
-def _faults(treated: Sequence[Treated]) -> list[Explanation]:
+def explain_faults(treated: Sequence[Treated]) -> list[Explanation]:
+    """Return what was done to columns, what needs several of them first."""
     led = [(t.name, *t.operators[0]) for t in treated]
     out, told = _joint(led)
     out += [_one(name, operator, fraction) for name, operator, fraction in led if name not in told]
