@@ -59,7 +59,14 @@ def _post(url: str, body: object, settings: ScorerSettings) -> Any:
 
 
 def _json(body: object) -> bytes:
-    return json.dumps(body, allow_nan=False).encode()
+    return json.dumps(body, allow_nan=False, default=_plain).encode()
+
+
+def _plain(value: object) -> object:
+    """Return a numpy scalar as Python's own; raises TypeError for anything else JSON does not know."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 Read = Callable[[Any], pd.DataFrame]
