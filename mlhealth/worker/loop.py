@@ -78,6 +78,12 @@ class Worker(Owner):
                 self._wait_out(error, stop)
         self.finish()
 
+    def prepare(self) -> None:
+        """Read every active baseline now instead of at its first event."""
+        self._parts.models.refresh()
+        for model, version in self._parts.models.versions():
+            self._parts.models.prepare(model, version)
+
     def turn(self) -> None:
         """Do one round: poll, and whatever is due by the clock."""
         parts = self._parts
