@@ -97,7 +97,7 @@ def _as_stored(values: NDArray[np.float64], storage: Storage) -> NDArray[Any]:
     if storage is Storage.BOOLEAN:
         if whole:
             return values.astype(np.bool_)
-        return np.array([None if np.isnan(value) else value == 1 for value in values], dtype=object)
+        return np.array([None if np.isnan(value) else bool(value == 1) for value in values], dtype=object)
     if storage is Storage.INTEGER and whole and bool((np.abs(values) < 2**53).all()):
         return np.round(values).astype(np.int64) if bool((values == np.round(values)).all()) else values
     return values

@@ -6,15 +6,18 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlhealth.errors import ConfigError, DataError, ScorerUnavailable
 from mlhealth.estimators.rows import Rows, rows_from_table
+from mlhealth.schema import Feature, FeatureType, Storage
 from mlhealth.scorer import Budget, ScorerSettings, open_scorer, original_features
 from tests.strategies import SCHEMA, batch_of
 
@@ -82,6 +85,14 @@ def test_features_come_back_in_their_stored_types() -> None:
     assert frame["region"].tolist() == ["eu", None]
     assert frame["owner"].tolist() == [1, 0]
     assert np.isnan(frame["income"][1])
+
+
+def test_a_gap_in_a_boolean_leaves_plain_values() -> None:
+    """A boolean with a gap becomes Python's own True and None, which JSON and any model can take."""
+    feature = Feature("owner", FeatureType.BOOLEAN, Storage.BOOLEAN)
+    frame = original_features(pd.DataFrame({"owner": ["1", None]}), replace(SCHEMA, features=(feature,)))
+    assert frame["owner"].tolist() == [True, None]
+    assert type(frame["owner"][0]) is bool
 
 
 @pytest.mark.parametrize(
