@@ -44,18 +44,29 @@ class ChapterOutcome:
 
 
 def outcomes(windows: Sequence[Window]) -> list[ChapterOutcome]:
-    """Return the outcome of each chapter, in order."""
-    return [_outcome(chapter, tuple(group)) for chapter, group in groupby(windows, key=lambda w: w.chapter)]
+    """Return the outcome of each chapter, in order.
+
+    A rehearsal is held against the rows it was made of, as they were before it broke them.
+    """
+    found: list[ChapterOutcome] = []
+    unbroken: float | None = None
+    for chapter, group in groupby(windows, key=lambda w: w.chapter):
+        played = tuple(group)
+        if chapter.verdict is Verdict.REHEARSAL and unbroken is None:
+            unbroken = float(np.mean([w.truth for w in found[-1].windows[-len(played) :]]))
+        found.append(_outcome(chapter, played, unbroken if chapter.verdict is Verdict.REHEARSAL else None))
+    return found
 
 
-def _outcome(chapter: Chapter, windows: tuple[Window, ...]) -> ChapterOutcome:
+def _outcome(chapter: Chapter, windows: tuple[Window, ...], unbroken: float | None) -> ChapterOutcome:
     health = windows[0].report.health
     estimates = [w.report.estimates[health.metric] for w in windows]
     values = [e.value for e in estimates if e.value is not None]
     reference = next((e.reference for e in estimates if e.reference is not None), float("nan"))
     truth = float(np.mean([w.truth for w in windows]))
     is_error = health.metric in ("mae", "rmse", "mape")
-    drop = (truth - reference) / reference if is_error else reference - truth
+    before = reference if unbroken is None else unbroken
+    drop = (truth - before) / before if is_error else before - truth
     paged = [i for i, w in enumerate(windows) if w.report.health.status is HealthStatus.CRITICAL]
     return ChapterOutcome(
         chapter,
@@ -86,8 +97,9 @@ def summary(windows: Sequence[Window], console: Console) -> list[ChapterOutcome]
     table = Table(
         title="What happened, and what mlhealth said of it without seeing a label", title_justify="left"
     )
-    for name in ("chapter", "windows", f"true {metric}", "estimated", "paged", "right?"):
-        table.add_column(name, justify="left" if name == "chapter" else "right", no_wrap=name == "chapter")
+    table.add_column("chapter", overflow="fold")
+    for name in ("windows", f"true {metric}", "estimated", "paged", "right?"):
+        table.add_column(name, justify="right", no_wrap=True)
     for outcome in found:
         table.add_row(*_cells(outcome))
     console.print(table)
@@ -117,4 +129,12 @@ def _lines(windows: Sequence[Window], found: Sequence[ChapterOutcome], metric: s
     lines += [f"{o.chapter.title}: harmless, {'paged' if o.alarmed else 'no alarm'}" for o in harmless]
     lines.append(f"real harm: {sum(o.alarmed for o in fell)} of {len(fell)} chapters paged")
     lines.append(f"no harm: {false} of {len(quiet)} chapters paged")
-    return lines
+    return lines + [_unseen(o, metric) for o in fell if not o.alarmed]
+
+
+def _unseen(outcome: ChapterOutcome, metric: str) -> str:
+    """Say what was not seen, and why that can be."""
+    return (
+        f"not seen: {outcome.chapter.title}: {metric} is {outcome.truth:.3g}, was {outcome.reference:.3g}. "
+        "Where the same inputs lead to other outcomes than they did (concept drift), only labels can tell"
+    )
