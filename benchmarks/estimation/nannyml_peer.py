@@ -60,7 +60,12 @@ def ask(python: Path, case: Case, known: Sequence[Truth]) -> Iterator[Record]:
         pd.concat(parts, ignore_index=True).to_parquet(home / "windows.parquet")
         (home / "task.json").write_text(json.dumps(told))
         environment = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1"}
-        subprocess.run([str(python), str(WORKER), folder], check=True, capture_output=True, env=environment)
+        done = subprocess.run(
+            [str(python), str(WORKER), folder], capture_output=True, env=environment, check=False
+        )
+        if done.returncode:
+            print(f"NannyML failed on {case.table}: {done.stderr.decode().splitlines()[-1]}", flush=True)
+            return
         answers = json.loads((home / "answers.json").read_text())
     name = "NannyML DLE" if schema.task is Task.REGRESSION else "NannyML CBPE"
     for truth in known:

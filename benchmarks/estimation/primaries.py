@@ -62,7 +62,7 @@ def _model(name: str, classify: bool, seed: int) -> Any:
         forest = RandomForestClassifier if classify else RandomForestRegressor
         return forest(60, min_samples_leaf=3, random_state=seed)
     network = MLPClassifier if classify else MLPRegressor
-    return network((48,), early_stopping=True, max_iter=60, random_state=seed)
+    return network(hidden_layer_sizes=(48,), early_stopping=True, max_iter=60, random_state=seed)
 
 
 def _none_to_text(frame: pd.DataFrame) -> pd.DataFrame:
