@@ -39,7 +39,9 @@ def covariate_weights(reference: Floats, window: Floats) -> Floats:
     balance = np.repeat([len(window) / len(some), 1.0], [len(some), len(window)])
     if not design.std(0).any():
         return np.ones(len(reference))
-    model = LogisticRegression(C=STRENGTH, max_iter=60, tol=1e-3).fit(design, target, sample_weight=balance)
+    model = LogisticRegression(C=STRENGTH, solver="newton-cholesky", tol=1e-3).fit(
+        design, target, sample_weight=balance
+    )
     return settle(np.exp(np.clip(model.decision_function(reference), -8.0, 8.0)))
 
 
