@@ -91,7 +91,7 @@ class Surrogate:
         cls, design: Design, space: OutputSpace, features: pd.DataFrame, numbers: Floats, *, seed: int
     ) -> Surrogate:
         """Distil answers `numbers` (n, p) to `features`."""
-        coefficients = _ridge(design.linear(features), numbers)
+        coefficients = _ridge(design.linear(features), numbers, space.classes > 0)
         matrix = design.trees(features)
         trees = tuple(_boost(matrix, numbers[:, j], seed, rounds=100) for j in range(numbers.shape[1]))
         return cls(design, space, coefficients, trees)
@@ -178,12 +178,15 @@ class Corrected:
         return self.base.space.answers(numbers)
 
 
-def _ridge(design: Floats, numbers: Floats) -> Floats:
-    certain = np.abs(numbers) >= SATURATED - 1e-6
-    weight = np.where(certain.any(axis=1), 0.1, 1.0)
-    inner = (design * weight[:, None]).T @ design
-    inner[np.diag_indices_from(inner)] += 1e-3 * len(design) / 100.0
-    return np.asarray(np.linalg.solve(inner, (design * weight[:, None]).T @ numbers), np.float64)
+def _ridge(design: Floats, numbers: Floats, saturates: bool) -> Floats:
+    """Return ridge coefficients (m, p), from rows whose answers are not cut off: the others would bend the line."""
+    if saturates:
+        certain = (np.abs(numbers) >= SATURATED - 1e-6).any(axis=1)
+        if (~certain).sum() > 2 * design.shape[1]:
+            design, numbers = design[~certain], numbers[~certain]
+    inner = design.T @ design
+    inner[np.diag_indices_from(inner)] += 1e-5 * len(design)
+    return np.asarray(np.linalg.solve(inner, design.T @ numbers), np.float64)
 
 
 def _boost(matrix: Floats, target: Floats, seed: int, *, rounds: int) -> Any:
