@@ -47,7 +47,8 @@ def employment(folder: Path, shared: Path, events: int = EVENTS) -> LoopData:
     texts = [c for c in features if table[c].dtype.kind not in "fi"]
     model = make_pipeline(
         make_column_transformer(
-            (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), texts), remainder="passthrough"
+            (OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1), texts),
+            remainder="passthrough",
         ),
         HistGradientBoostingClassifier(max_iter=60, random_state=0),
     )
