@@ -14,7 +14,7 @@ from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, RuleBook
 from mlhealth.clock import Clock, SystemClock
-from mlhealth.config import Config, SourceConfig
+from mlhealth.config import Config, KafkaConfig, SourceConfig
 from mlhealth.errors import ConfigError
 from mlhealth.metrics import Metrics
 from mlhealth.sources.base import Source
@@ -89,9 +89,21 @@ def source_of(configs: Sequence[SourceConfig]) -> tuple[Source, int]:
     (config,) = configs
     if config.kafka is None:
         raise ConfigError("sources: only kafka can be read")
-    from mlhealth.sources.kafka import KafkaSource
+    return _kafka_source(config.kafka), config.kafka.idle
 
-    return KafkaSource(config.kafka), config.kafka.idle
+
+def _kafka_source(config: KafkaConfig) -> Source:
+    if config.client == "kafka-python":
+        from mlhealth.sources.kafka import KafkaSource
+
+        return KafkaSource(config)
+    try:
+        from mlhealth.sources.confluent import ConfluentSource
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "sources: client confluent is not installed; pip install 'mlhealth[confluent]'"
+        ) from None
+    return ConfluentSource(config)
 
 
 class Background:

@@ -137,10 +137,24 @@ class KafkaRig(Rig):
         self._producer.close()
 
 
-@pytest.fixture(params=["memory", "kafka"])
+class ConfluentRig(KafkaRig):
+    """Over a real broker, with the other client."""
+
+    def _source(self) -> Source:
+        from mlhealth.sources.confluent import ConfluentSource
+
+        config = KafkaConfig(bootstrap=self.cluster.bootstrap, topics=(self.topic,), group=self.group)
+        return ConfluentSource(config)
+
+
+@pytest.fixture(params=["memory", "kafka", "confluent"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Each kind of source in turn."""
-    made = MemoryRig() if request.param == "memory" else KafkaRig(request.getfixturevalue("kafka"))
+    if request.param == "memory":
+        made: Rig = MemoryRig()
+    else:
+        kind = KafkaRig if request.param == "kafka" else ConfluentRig
+        made = kind(request.getfixturevalue("kafka"))
     yield made
     made.close()
 

@@ -1,0 +1,216 @@
+"""Kafka through confluent-kafka (`mlhealth[confluent]`): the promises of `mlhealth.sources.kafka`, a faster client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from mlhealth.config import KafkaConfig
+from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.events.messages import Partition
+from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Poll, Source
+from mlhealth.sources.grouping import Grouping
+from mlhealth.sources.kafka_letters import LetterBox
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 10_000
+_SECONDS = 10.0
+
+
+class ConfluentSource(Source):
+    """See `Source`; partitions are shared out by the consumer group (eager rebalancing)."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._topics = {topic: Address(m.model, m.version) for topic, m in config.models.items()}
+        self._consumer: Any = None
+        self._owner: Owner | None = None
+        self._positions: dict[Partition, int] = {}
+        self._fresh: set[Partition] = set()
+        self._paused = False
+        self._letters: LetterBox | None = None
+
+    def start(self, owner: Owner) -> None:
+        self._owner = owner
+        topics = list(self._config.topics) or [f"^{self._config.pattern}"]
+        with self._translated():
+            self._consumer = Consumer(_settings(self._config))
+            self._consumer.list_topics(timeout=_SECONDS)
+            self._consumer.subscribe(
+                topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+
+    def poll(self, timeout: float) -> Poll:
+        with self._translated():
+            self._place_fresh()
+            found = self._consumer.consume(_BATCH, timeout)
+        return self._grouped(found)
+
+    def partitions(self) -> Collection[Partition]:
+        with self._translated():
+            known = self._consumer.list_topics(timeout=_SECONDS).topics
+        topics = set(self._config.topics) or {p.topic for p in self._positions}
+        return [Partition(t, n) for t in sorted(topics) if t in known for n in known[t].partitions]
+
+    def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        with self._translated():
+            return {p: self._bounds(p)[1] for p in partitions}
+
+    def positions(self) -> Mapping[Partition, int]:
+        with self._translated():
+            told = self._consumer.position([_kafka(p) for p in self._positions])
+        moved = {_partition(tp): tp.offset for tp in told if tp.offset >= 0}
+        return {p: max(moved.get(p, o), o) for p, o in self._positions.items() if p not in self._fresh}
+
+    def reload(self, partitions: Collection[Partition]) -> None:
+        self._fresh.update(partitions)
+
+    def pause(self) -> None:
+        self._paused = True
+        self._consumer.pause(self._consumer.assignment())
+
+    def resume(self) -> None:
+        self._paused = False
+        self._consumer.resume(self._consumer.assignment())
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        held = [_kafka(p, o) for p, o in offsets.items() if p in self._positions]
+        try:
+            if held:
+                self._consumer.commit(offsets=held, asynchronous=True)
+        except KafkaException as error:
+            logger.info("offsets were not committed to the broker: %s", error)
+
+    def set_aside(self, letters: Sequence[DeadLetter]) -> None:
+        if not letters or self._config.dead_letters is None:
+            return
+        if self._letters is None:
+            self._letters = LetterBox(self._config, self._config.dead_letters)
+        self._letters.send(letters)
+
+    def close(self) -> None:
+        if self._letters is not None:
+            self._letters.close()
+        if self._consumer is not None:
+            self._consumer.close()
+
+    def _on_assign(self, _consumer: Any, assigned: list[TopicPartition]) -> None:
+        """Accept the partitions; they are fetched from the next poll on, when it is known from where."""
+        self._fresh.update(_partition(tp) for tp in assigned)
+        self._consumer.assign([])
+
+    def _on_revoke(self, _consumer: Any, revoked: list[TopicPartition]) -> None:
+        partitions = self._dropped(revoked)
+        if partitions and self._owner is not None:
+            self._owner.revoked(partitions)
+
+    def _on_lost(self, _consumer: Any, lost: list[TopicPartition]) -> None:
+        partitions = self._dropped(lost)
+        if partitions and self._owner is not None:
+            self._owner.lost(partitions)
+
+    def _dropped(self, gone: list[TopicPartition]) -> list[Partition]:
+        partitions = [_partition(tp) for tp in gone]
+        self._fresh.difference_update(partitions)
+        for partition in partitions:
+            self._positions.pop(partition, None)
+        return partitions
+
+    def _place_fresh(self) -> None:
+        """Read new partitions from where the store says, telling of gaps; the others go on where they are."""
+        ready = set(self._fresh)
+        if not ready or self._owner is None:
+            return
+        wanted = self._owner.assigned(ready)
+        for partition in sorted(ready):
+            first, end = self._bounds(partition)
+            want = wanted.get(partition, first)
+            start = want if first <= want <= end else first
+            if start != want:
+                self._owner.gap(Gap(partition, want, start))
+            self._positions[partition] = start
+        self._fresh.difference_update(ready)
+        self._consumer.assign([_kafka(p, o) for p, o in sorted(self._positions.items())])
+        if self._paused:
+            self._consumer.pause(self._consumer.assignment())
+
+    def _bounds(self, partition: Partition) -> tuple[int, int]:
+        first, end = self._consumer.get_watermark_offsets(_kafka(partition), timeout=_SECONDS)
+        return first, end
+
+    def _grouped(self, found: Sequence[Any]) -> Poll:
+        if any(message.error() is not None for message in found):
+            self._begin_again(found)
+        grouping = Grouping(self._topics)
+        numbers: dict[tuple[str, int], int] = {}
+        positions: dict[Partition, int] = {}
+        size = 0
+        for message in found:
+            place = (message.topic(), message.partition())
+            number = numbers.get(place)
+            if number is None:
+                number = numbers[place] = grouping.open(Partition(*place))
+            value = message.value() or b""
+            size += len(value)
+            positions[grouping.partitions[number]] = message.offset() + 1
+            grouping.add(number, message.offset(), message.timestamp()[1], message.headers() or (), value)
+        self._positions |= positions
+        return Poll(grouping.batches(), grouping.marks, positions, size)
+
+    def _begin_again(self, found: Sequence[Any]) -> None:
+        """Read everything again from the checkpoints: what came beside an error is dropped with it."""
+        self._fresh.update(self._positions)
+        error = next(message.error() for message in found if message.error() is not None)
+        raise SourceUnavailable(f"kafka {self._config.bootstrap}: {error.str()}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            cause = error.args[0]
+            text = f"kafka {self._config.bootstrap}: {cause.str() if hasattr(cause, 'str') else cause}"
+            if getattr(cause, "fatal", lambda: False)():
+                raise ConfigError(text) from error
+            raise SourceUnavailable(text) from error
+
+
+def _settings(config: KafkaConfig) -> dict[str, Any]:
+    security = config.security
+    settings = {
+        "bootstrap.servers": config.bootstrap,
+        "client.id": "mlhealth",
+        "group.id": config.group,
+        "group.instance.id": config.instance,
+        "session.timeout.ms": config.session // 1000,
+        "heartbeat.interval.ms": config.session // 5000,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "check.crcs": config.check_crcs,
+        "fetch.message.max.bytes": 8 * 1024 * 1024,
+        "queued.max.messages.kbytes": 64 * 1024,
+        "security.protocol": security.protocol,
+        "sasl.mechanism": security.mechanism,
+        "sasl.username": security.username,
+        "sasl.password": security.password.get_secret_value() if security.password else None,
+        "ssl.ca.location": security.ca_file,
+        "ssl.certificate.location": security.certificate_file,
+        "ssl.key.location": security.key_file,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _partition(tp: TopicPartition) -> Partition:
+    return Partition(tp.topic, tp.partition)
+
+
+def _kafka(partition: Partition, offset: int = -1001) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number, offset)
