@@ -119,6 +119,14 @@ def json_figures(bench: Bench) -> tuple[dict[str, Cell], float]:
         "closing_cpu_seconds": median(run["closing"] for run in runs),
         "rss_growth_mb": median(run["rss_growth_mb"] for run in runs),
     }
+    polls = [
+        measure("poll", bench.cluster.bootstrap, topic, messages, "confluent")["cpu"]
+        for _ in range(bench.repeats)
+    ]
+    runs = [bench.worker(topic, bench.store(["m"]), "confluent") for _ in range(bench.repeats)]
+    other = median(_net(run) for run in runs)
+    figures["events_per_cpu_second_confluent"] = bench.events / other
+    figures["end_to_end_ratio_confluent"] = (median(polls) + median(decodes)) / other
     return figures, bench.events / cpu
 
 
