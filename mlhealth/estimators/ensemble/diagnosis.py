@@ -68,6 +68,12 @@ class Moments:
         """Return the mean moments of treated reference rows."""
         return self._mean(treated, self._column.source_hint, self._column.source_weight)
 
+    def shuffled(self) -> Floats:
+        """Return the expected moments of reference rows whose values were shuffled: free of a shuffle's own noise."""
+        hint, weight = self._column.source_hint, self._column.source_weight
+        means = [1.0, float(np.average(hint, weights=weight)), float(np.average(hint**2 - 1.0, weights=weight))]
+        return np.concatenate([self.start[: self.size] * mean for mean in means])
+
     def cells(self, values: Values) -> NDArray[np.intp]:
         """Return each value's cell, (n,): a bin or a category; the last one is missing."""
         if self._categories is not None:
@@ -135,7 +141,8 @@ def diagnose(
     before = float(gap @ gap)
     directions = []
     for operator in dictionary:
-        moved = moments.of(operator.apply(column.source, rng))
+        shuffled = operator.kind == "permute"
+        moved = moments.shuffled() if shuffled else moments.of(operator.apply(column.source, rng))
         directions.append((moved - moments.start) / np.sqrt(moments.noise))
     chosen: list[int] = []
     share, left = np.zeros(0), before
