@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from grafana_foundation_sdk.builders import (
     common,
@@ -16,8 +16,10 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.cog import variants
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models.common import GraphDrawStyle, GraphThresholdsStyleMode, LegendDisplayMode
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, Threshold, ThresholdsMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from mlhealth.dashboards.theme import LIGHT
 
@@ -94,7 +96,7 @@ P = TypeVar("P", timeseries.Panel, stat.Panel, table.Panel, statetimeline.Panel)
 def prom(expression: str, legend: str, *, instant: bool = False) -> prometheus.Dataquery:
     """Return a Prometheus query."""
     query = prometheus.Dataquery().expr(expression).legend_format(legend).datasource(LIVE)
-    return query.instant().format("table") if instant else query.range()
+    return query.instant().format(PromQueryFormat.TABLE) if instant else query.range()
 
 
 def lines(words: Words, queries: Sequence[prometheus.Dataquery | Sql], look: Look) -> timeseries.Panel:
@@ -135,5 +137,5 @@ def _dressed(panel: P, words: Words, queries: Sequence[prometheus.Dataquery | Sq
     if look.highest is not None:
         panel.max(look.highest)
     for query in queries:
-        panel.with_target(query)
+        panel.with_target(cast("Builder[variants.Dataquery]", query))  # the kit's own queries do not say so
     return panel

@@ -116,8 +116,8 @@ def _drift(name: str, n: int, *, falling: bool, unknown: bool) -> DetectorResult
 def _health(story: Story, estimate: PerformanceEstimate, *, falling: bool) -> HealthScore:
     if estimate.value is None:
         text = f"The {story.metric} of this window cannot be told: {estimate.note}"
-        reasons = (Reason(text, cause=Cause.CANNOT_TELL),)
-        return HealthScore(None, HealthStatus.UNKNOWN, story.metric, 0.05, Cause.CANNOT_TELL, reasons)
+        untold = (Reason(text, cause=Cause.CANNOT_TELL),)
+        return HealthScore(None, HealthStatus.UNKNOWN, story.metric, 0.05, Cause.CANNOT_TELL, untold)
     drop = 0.98 if falling else 0.03
     reasons = (
         (
