@@ -164,6 +164,7 @@ class Stage:
         self.neighbours.trained = version
         with self.service.database.begin() as connection:
             set_state(connection, self.story.model, "1", "retired")
+        self._worker.checkpoint()  # which also looks for baselines that are new
 
 
 def truth(events: pd.DataFrame, rows: pd.DataFrame, story: Story) -> float:
