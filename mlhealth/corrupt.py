@@ -122,6 +122,11 @@ def _draw(able: tuple[str, ...], at_least: int, rng: np.random.Generator) -> tup
     return tuple(able[i] for i in np.sort(rng.choice(len(able), size, replace=False)))
 
 
+def _middle(values: pd.Series, level: float = 0.5) -> float:
+    """Return a quantile of a numeric column, 0 where it has no values."""
+    return float(values.quantile(level)) if values.notna().any() else 0.0
+
+
 def _spread(values: pd.Series) -> float:
     """Return the standard deviation of a numeric column, 1 where it has none."""
     deviation = float(np.nanstd(values.to_numpy(float))) if values.notna().any() else 0.0
@@ -163,7 +168,7 @@ def _noise(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Ge
 def _outliers(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     for column in columns:
         far = rng.choice([-1.0, 1.0], int(rows.sum())) * rng.uniform(4.0, 12.0, int(rows.sum()))
-        frame.loc[rows, column] = float(np.nanmean(frame[column])) + far * _spread(frame[column])
+        frame.loc[rows, column] = _middle(frame[column]) + far * _spread(frame[column])
     return frame
 
 
@@ -264,7 +269,7 @@ def _stale(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Ge
 @register("clipped", works_on="numeric")
 def _clipped(frame: Frame, columns: tuple[str, ...], rows: Mask, rng: np.random.Generator) -> Frame:
     for column in columns:
-        ceiling = float(np.nanquantile(frame[column], 0.4))
+        ceiling = _middle(frame[column], 0.4)
         frame.loc[rows, column] = frame.loc[rows, column].clip(upper=ceiling)
     return frame
 

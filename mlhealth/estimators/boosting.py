@@ -96,7 +96,7 @@ def fit_one(
     if kind == "event":
         model = HistGradientBoostingClassifier(random_state=seed, **_TREES)
         return model.fit(matrix, target.astype(np.int64), sample_weight=weight)
-    loss = "poisson" if kind == "loss" else "squared_error"
+    loss = "poisson" if kind == "loss" and float(target.sum()) > 0 else "squared_error"
     return HistGradientBoostingRegressor(loss=loss, random_state=seed, **_TREES).fit(
         matrix, target, sample_weight=weight
     )

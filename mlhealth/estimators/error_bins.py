@@ -95,7 +95,8 @@ def fit_error_bins(rows: Rows, seed: int) -> ErrorBins:
 
 def _shares(model: Any, matrix: Floats, bins: int) -> Floats:
     out = np.zeros((len(matrix), bins))
-    out[:, model.classes_.astype(np.int64)] = model.predict_proba(matrix)
+    known = model.classes_.astype(np.int64)
+    out[:, known] = model.predict_proba(matrix) if len(known) > 1 else 1.0
     return out
 
 
