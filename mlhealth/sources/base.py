@@ -76,7 +76,7 @@ class Poll:
 
 
 class Owner(Protocol):
-    """Who takes the messages in: told of partitions that come and go, inside `poll`."""
+    """Who takes the messages in: told of partitions that come and go, inside `poll`, where no source may be called."""
 
     def assigned(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         """Return from which offset to read each; one that is left out starts at its beginning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,12 @@ class KafkaSource(Source):
         self._fresh: set[Partition] = set()
         self._placed: set[Partition] = set()
         self._paused = False
+        self._stable = 0.0
         self._letters: LetterBox | None = None
 
     def start(self, owner: Owner) -> None:
         self._owner = owner
+        self._stable = time.monotonic()
         with translated(self._config):
             self._consumer = KafkaConsumer(**consumer_settings(self._config))
             for topic in self._config.topics:  # without metadata, the group's leader would share out nothing
@@ -48,6 +51,7 @@ class KafkaSource(Source):
             )
 
     def poll(self, timeout: float) -> Poll:
+        self._join_again_if_stuck()
         with translated(self._config):
             self._place_fresh()
             try:
@@ -115,6 +119,24 @@ class KafkaSource(Source):
 
     def _assigned(self) -> list[Partition]:
         return [_partition(tp) for tp in self._consumer.assignment()]
+
+    def _join_again_if_stuck(self) -> None:
+        """Begin with a new consumer where joining the group has not come to an end for two sessions.
+
+        A rebalance whose callback outlasts a poll can leave kafka-python waiting for its assignment for ever.
+        """
+        now = time.monotonic()
+        if self._consumer._coordinator.stable():  # noqa: SLF001 (the client tells nobody else)
+            self._stable = now
+        if now - self._stable < 2 * self._config.session / 1e6 or self._owner is None:
+            return
+        logger.warning("kafka %s: joining group %s again", self._config.bootstrap, self._config.group)
+        owner, held = self._owner, list(self._placed)
+        self._consumer.close(autocommit=False, timeout_ms=2000)
+        owner.lost(held)
+        self._fresh.clear()
+        self._placed.clear()
+        self.start(owner)
 
     def _place_fresh(self) -> None:
         """Place what was assigned since; what cannot be placed now (the store is away) is placed the next time."""

@@ -9,7 +9,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from mlhealth.config import KafkaConfig, KafkaSecurity
-from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.errors import ConfigError, MlhealthError, SourceUnavailable
 
 
 def client_settings(bootstrap: str, security: KafkaSecurity) -> dict[str, Any]:
@@ -64,6 +64,8 @@ def translated(config: KafkaConfig) -> Iterator[None]:
     """Turn a client's errors into SourceUnavailable (a retry can help) or ConfigError."""
     try:
         yield
+    except MlhealthError:
+        raise  # an owner that was called back has its own troubles, with its store for one
     except KafkaError as error:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if getattr(error, "retriable", False) or type(error).__name__ in _PASSING:

@@ -108,14 +108,19 @@ class Worker(Owner):
     def checkpoint(self) -> None:
         """Put away everything that was read, all or nothing; then tell the broker."""
         parts = self._parts
-        now = parts.clock.now()
-        parts.models.refresh()
         for partition, position in parts.source.positions().items():
             parts.intake.place(partition, position)
+        parts.source.commit(self._save())
+
+    def _save(self) -> Mapping[Partition, int]:
+        """Write a checkpoint and return the offsets that it holds now."""
+        parts = self._parts
+        now = parts.clock.now()
+        parts.models.refresh()
         parts.intake.flush(now)
         wanted = parts.intake.checkpoint(self._name, now)
         if wanted is None:
-            return
+            return {}
         with parts.metrics.checkpoint_seconds.time():
             parts.source.set_aside(parts.intake.letters)
             self._fault("before checkpoint")
@@ -130,11 +135,11 @@ class Worker(Owner):
                 "partitions %s belong to another worker; their state is dropped", _names(saved.lost)
             )
             self._reload(saved.lost)
-            return
+            return {}
         self._fault("after checkpoint")
         tell_counts(parts.metrics, [*wanted.counts, *parts.intake.late(saved.refused)])
         parts.intake.saved(wanted, saved.refused)
-        parts.source.commit({advance.partition: advance.next for advance in wanted.advances})
+        return {advance.partition: advance.next for advance in wanted.advances}
 
     def close_windows(self, seconds: float = float("inf")) -> list[Closed]:
         """Close what is due, for so long at most, and forget what takes no more rows."""
@@ -158,8 +163,8 @@ class Worker(Owner):
 
     def revoked(self, partitions: Collection[Partition]) -> None:
         try:
-            self.checkpoint()
-        except StoreUnavailable as error:
+            self._save()  # and no call of the source, which is in the middle of giving them up
+        except RecoverableError as error:
             logger.warning("partitions %s go without a checkpoint: %s", _names(partitions), error)
         self.lost(partitions)
 
