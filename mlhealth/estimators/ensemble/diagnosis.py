@@ -71,7 +71,11 @@ class Moments:
     def shuffled(self) -> Floats:
         """Return the expected moments of reference rows whose values were shuffled: free of a shuffle's own noise."""
         hint, weight = self._column.source_hint, self._column.source_weight
-        means = [1.0, float(np.average(hint, weights=weight)), float(np.average(hint**2 - 1.0, weights=weight))]
+        means = [
+            1.0,
+            float(np.average(hint, weights=weight)),
+            float(np.average(hint**2 - 1.0, weights=weight)),
+        ]
         return np.concatenate([self.start[: self.size] * mean for mean in means])
 
     def cells(self, values: Values) -> NDArray[np.intp]:
