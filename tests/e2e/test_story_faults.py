@@ -267,7 +267,8 @@ def _grow(topic: Topic, service: StreamService) -> None:
     admin = topic.kafka.admin()
     admin.create_partitions({topic.name: NewPartitions(total_count=3)})
     admin.close()
-    wait_until(
-        lambda: len(topic.producer.partitions_for(topic.name)) == 3, what="the new partition", timeout=60.0
-    )
+    with service.database() as database:
+        wait_until(lambda: len(snapshot(database).offsets) == 3, what="the new partition", timeout=60.0)
+    topic.producer.close(timeout=10)
+    topic.producer = KafkaProducer(bootstrap_servers=topic.kafka.bootstrap, acks="all")
     topic.partitions = 3
