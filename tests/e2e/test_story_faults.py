@@ -23,6 +23,7 @@ from mlhealth.app import build, worker
 from mlhealth.clock import to_iso
 from mlhealth.config import load
 from mlhealth.sources.base import WATERMARK_HEADER
+from mlhealth.store.closing import snapshot
 from mlhealth.threads import single_threaded
 from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.postgres import PostgresServer
