@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.clock import DAY, format_duration, to_iso
-from mlhealth.records import Cause, WindowReport
+from mlhealth.records import Cause, HealthStatus, WindowReport
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ def decide(policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int]) 
     cause = report.health.cause
     if cause in policy.causes_refused:
         return Decision(False, "cause", _refusal(cause))
+    if _looks_well(report):
+        return Decision(False, "well", "this window looks well again; the page only waits for more like it")
     if report.rows < policy.min_rows:
         return Decision(
             False, "rows", f"the window has {report.rows} rows, the policy asks for {policy.min_rows}"
@@ -58,6 +60,18 @@ def decide(policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int]) 
     if spent >= policy.budget:
         return Decision(False, "budget", f"{spent} requests in 30 days, the budget is {policy.budget}")
     return Decision(True, "allowed", _ground(report))
+
+
+def _looks_well(report: WindowReport) -> bool:
+    """Whether a page is open only because a recovery is not yet certain."""
+    parts = report.health.parts
+    known = "probability_of_drop" in parts and "evidence" in parts and "evidence_limit" in parts
+    return (
+        report.health.status is HealthStatus.CRITICAL
+        and known
+        and parts["probability_of_drop"] < 0.5
+        and parts["evidence"] < parts["evidence_limit"]
+    )
 
 
 def _refusal(cause: Cause | None) -> str:
