@@ -11,11 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
+from mlhealth.errors import ConfigError
 from mlhealth.receiver_config import ReceiverConfig, TrainingConfig
 from mlhealth.strict_model import Duration, Secret, Strict
-from mlhealth.strict_yaml import Document, Location, read, validated
+from mlhealth.strict_yaml import Document, Location, parse, text_of, validated
 
 _REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_BARE_REFERENCE = re.compile(
+    r"(?<=[\s:,\[{])\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\"'\n]*)?\}(?=\s*(?:[,}\]]|$))", re.MULTILINE
+)
 
 
 def _or_zero(value: object) -> object:
@@ -170,7 +174,7 @@ def load(path: Path | str, environment: Mapping[str, str] | None = None) -> Conf
 
     File names in it are taken relative to it. Raises ConfigError naming the file, the line and the key.
     """
-    document = read(path)
+    document = _parsed(text_of(path), str(path))
     values = os.environ if environment is None else environment
     filled = Document(document.source, _filled(document.data, (), document, values), document.lines)
     config = validated(filled, Config)
@@ -181,6 +185,20 @@ def load(path: Path | str, environment: Mapping[str, str] | None = None) -> Conf
             "store": _located(config.store, base),
         }
     )
+
+
+def _parsed(text: str, source: str) -> Document:
+    """Parse a configuration, in which a value may be a bare `${NAME}` also between braces, where YAML wants quotes."""
+    try:
+        return parse(text, source)
+    except ConfigError as error:
+        quoted = _BARE_REFERENCE.sub(r'"\g<0>"', text)
+        if quoted == text:
+            raise
+        try:
+            return parse(quoted, source)
+        except ConfigError:
+            raise error from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -56,13 +56,17 @@ def dotted(path: Location) -> str:
 
 def read(path: Path | str) -> Document:
     """Read a YAML file; raises ConfigError where it is missing, unreadable or not YAML."""
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: Path | str) -> str:
+    """Return a file's text; raises ConfigError where it is missing or unreadable."""
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"{file}: cannot be read: {reason}; check the path and its permissions") from None
-    return parse(text, str(file))
 
 
 def parse(text: str, source: str = "<text>") -> Document:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from mlhealth.clock import HOUR
 from tests.report_builder import START, Story
+from tests.servers.process import wait_until
 from tests.store_builder import FilledStore
 from tests.web_server import application, served
 
@@ -73,8 +74,9 @@ def overflow(page: Page) -> int:
 def first_paint(page: Page, address: str) -> float:
     """Return milliseconds from asking for a page to its first contents on the screen."""
     page.goto(address)
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
-    return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+    paint = "performance.getEntriesByName('first-contentful-paint')"
+    wait_until(lambda: page.evaluate(f"{paint}.length > 0"), what="the first paint", timeout=10)
+    return float(page.evaluate(f"{paint}[0].startTime"))
 
 
 def serious(page: Page) -> list[str]:

@@ -61,6 +61,23 @@ def test_a_complete_file_is_understood(tmp_path: Path) -> None:
     assert "whsec_abc" not in repr(config)
 
 
+@pytest.mark.parametrize("reference", ["${ONCALL_SECRET}", '"${ONCALL_SECRET}"', "${ABSENT:-whsec_abc}"])
+def test_a_variable_between_braces_needs_no_quotes(reference: str, tmp_path: Path) -> None:
+    """`{secret: ${NAME}}` means what it looks like, though YAML alone would refuse it."""
+    text = COMPLETE.replace('"${ONCALL_SECRET}"', reference)
+    config = load(written(tmp_path, text), {"ONCALL_SECRET": "whsec_abc"})
+    webhook = config.receivers["oncall"].webhook
+    assert webhook is not None
+    assert webhook.secret is not None
+    assert webhook.secret.get_secret_value() == "whsec_abc"
+
+
+def test_a_mistake_beside_a_bare_variable_keeps_its_line(tmp_path: Path) -> None:
+    """Allowing bare variables hides no other mistake of the file."""
+    with pytest.raises(ConfigError, match=r"mlhealth\.yaml:\d+: is not YAML"):
+        load(written(tmp_path, "store: {url: ${URL}}\nkafka: [\n"), {"URL": "x"})
+
+
 def test_models_that_are_not_named_take_the_default_block(tmp_path: Path) -> None:
     """`default` speaks for every model without a block of its own."""
     config = load(written(tmp_path, COMPLETE), {"ONCALL_SECRET": "x"})
