@@ -106,6 +106,14 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
         connection.execute(module.insert(table).values(part).on_conflict_do_nothing())
 
 
+def inserted(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Write a row unless its primary key is there already; return whether it was written."""
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    keys = list(table.primary_key)
+    statement = module.insert(table).values(dict(row)).on_conflict_do_nothing().returning(*keys)
+    return connection.execute(statement).first() is not None
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -138,7 +146,7 @@ def _engine(url: URL) -> Engine:
 
 def _sqlite_connected(connection: Any, _record: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
