@@ -69,8 +69,11 @@ class Grouping:
     def add(self, number: int, offset: int, written: int, headers: Headers, value: bytes | None) -> None:
         """Add one record of the partition `number`; `written` in milliseconds."""
         address = self.address(number, headers)
-        if address is None:
-            return
+        if address is not None:
+            self.put(address, number, offset, written, value)
+
+    def put(self, address: Address, number: int, offset: int, written: int, value: bytes | None) -> None:
+        """Add one message of the partition `number` whose address is known; `written` in milliseconds."""
         group = self._groups.get(address)
         if group is None:
             group = self._groups[address] = _Group()

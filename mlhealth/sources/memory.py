@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Gap, Owner, Poll, Source
+from mlhealth.sources.base import Owner, Poll, Source
 from mlhealth.sources.grouping import Grouping, Headers
+from mlhealth.sources.placing import place
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,8 @@ class MemorySource(Source):
         fresh = set(self._fresh)
         if not fresh or self._owner is None:
             return
-        wanted = self._owner.assigned(fresh)
+        self._positions |= place(self._owner, fresh, self._bounds)
         self._fresh -= fresh
-        for partition in sorted(fresh):
-            first, end = self._log.first(partition.number), self._log.end(partition.number)
-            want = wanted.get(partition, first)
-            start = want if first <= want <= end else first
-            if start != want:
-                self._owner.gap(Gap(partition, want, start))
-            self._positions[partition] = start
+
+    def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        return {p: (self._log.first(p.number), self._log.end(p.number)) for p in partitions}

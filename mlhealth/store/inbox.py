@@ -78,14 +78,14 @@ class Inbox:
     def __init__(self, database: Database, limits: InboxLimits | None = None) -> None:
         self.database = database
         self.limits = limits or InboxLimits()
-        self._turns = itertools.count()
+        self.turns = itertools.count()
 
     def append(self, entries: Sequence[Entry], now: int, key: RequestKey | None = None) -> str | None:
         """Add messages durably, all or none; return the answer of an earlier request with the same key, else None.
 
         Raises InboxFull, StoreUnavailable, and ConflictError where the key was used for another request.
         """
-        partition = next(self._turns) % self.limits.partitions
+        partition = next(self.turns) % self.limits.partitions
         with self.database.begin() as connection:
             if key is not None:
                 known = _answered(connection, key, now)

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from kafka import KafkaProducer, TopicPartition
 
-from mlhealth.clock import to_iso
+from mlhealth.clock import SystemClock, from_iso, to_iso
 from mlhealth.config import KafkaConfig
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import (
@@ -25,8 +25,12 @@ from mlhealth.sources.base import (
     Poll,
     Source,
 )
+from mlhealth.sources.inbox import TOPIC, InboxSource, ReaderIdentity
 from mlhealth.sources.kafka import KafkaSource
 from mlhealth.sources.memory import MemoryLog, MemorySource
+from mlhealth.store import schema
+from mlhealth.store.database import Database
+from mlhealth.store.inbox import Entry, Inbox, InboxLimits
 from tests.servers.kafka_broker import KafkaCluster
 
 HEADERS = [(MODEL_HEADER, b"loans"), (VERSION_HEADER, b"1")]
@@ -56,7 +60,10 @@ class Reader(Owner):
 
 
 class Rig:
-    """A topic of two partitions that can be written, trimmed and read."""
+    """A topic of two partitions that can be written, trimmed and read; a watermark may go to both by itself."""
+
+    copies_of_marks = 1
+    keeps_committed = True
 
     def __init__(self) -> None:
         self.topic = f"contract-{uuid4().hex[:8]}"
@@ -147,14 +154,60 @@ class ConfluentRig(KafkaRig):
         return ConfluentSource(config)
 
 
-@pytest.fixture(params=["memory", "kafka", "confluent"])
+class InboxRig(Rig):
+    """Over the inbox of a store."""
+
+    copies_of_marks = 2
+    keeps_committed = False  # a commit lets the inbox go
+
+    def __init__(self, store: str) -> None:
+        super().__init__()
+        self.topic = TOPIC
+        self.database = Database.open(store)
+        schema.ensure(self.database)
+        self.logs = [Inbox(self.database, InboxLimits(2)) for _ in range(2)]
+        self.logs[0].prepare()
+
+    def write(
+        self, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = HEADERS
+    ) -> None:
+        named = {name: value.decode() for name, value in headers}
+        mark = named.get(WATERMARK_HEADER)
+        for value in values:
+            entry = Entry(
+                named.get(MODEL_HEADER, ""), named.get(VERSION_HEADER, ""), body=value, rows=1,
+                watermark=None if mark is None else from_iso(mark),
+            )  # fmt: skip
+            inbox = Inbox(self.database, InboxLimits(2))
+            if mark is None and partition == 1:
+                next(inbox.turns)
+            inbox.append([entry], SystemClock().now())
+
+    def trim(self, partition: int, first: int) -> None:
+        self.logs[0].trim({partition: first})
+
+    def _source(self) -> Source:
+        return InboxSource(self.logs[0], ReaderIdentity(uuid4().hex, SystemClock()))
+
+    def close(self) -> None:
+        super().close()
+        self.database.close()
+
+
+def _rig(kind: str, request: pytest.FixtureRequest) -> Rig:
+    if kind == "memory":
+        return MemoryRig()
+    if kind == "inbox":
+        return InboxRig(f"sqlite:///{request.getfixturevalue('tmp_path') / 'store.db'}")
+    if kind == "inbox on postgresql":
+        return InboxRig(request.getfixturevalue("postgres"))
+    return {"kafka": KafkaRig, "confluent": ConfluentRig}[kind](request.getfixturevalue("kafka"))
+
+
+@pytest.fixture(params=["memory", "inbox", "inbox on postgresql", "kafka", "confluent"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Each kind of source in turn."""
-    if request.param == "memory":
-        made: Rig = MemoryRig()
-    else:
-        kind = KafkaRig if request.param == "kafka" else ConfluentRig
-        made = kind(request.getfixturevalue("kafka"))
+    made = _rig(request.param, request)
     yield made
     made.close()
 
@@ -204,7 +257,8 @@ def test_reading_starts_where_the_owner_says(rig: Rig) -> None:
     rig.write(1, [b"d"])
     first = rig.source(Reader())
     read(first, 4)
-    first.commit({Partition(rig.topic, 0): 3, Partition(rig.topic, 1): 1})
+    if rig.keeps_committed:
+        first.commit({Partition(rig.topic, 0): 3, Partition(rig.topic, 1): 1})
     first.close()
     reader = Reader({Partition(rig.topic, 0): 1, Partition(rig.topic, 1): 0})
     assert told(read(rig.source(reader), 3)) == {
@@ -263,8 +317,11 @@ def test_a_watermark_message_is_a_promise_not_an_event(rig: Rig) -> None:
     """A message with the watermark header is told as a mark of its model version and partition."""
     moment = 1_767_225_600_000_000
     rig.write(1, [b""], [*HEADERS, (WATERMARK_HEADER, to_iso(moment).encode())])
-    polls = read(rig.source(Reader()), 1)
-    assert [mark for poll in polls for mark in poll.marks] == [Mark(ADDRESS, Partition(rig.topic, 1), moment)]
+    source = rig.source(Reader())
+    polls = read(source, rig.copies_of_marks)
+    marks = [mark for poll in polls for mark in poll.marks]
+    assert Mark(ADDRESS, Partition(rig.topic, 1), moment) in marks
+    assert {(mark.address, mark.event_time) for mark in marks} == {(ADDRESS, moment)}
 
 
 def test_a_message_without_headers_names_nobody(rig: Rig) -> None:
