@@ -130,7 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = int(self.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.receiver.answer(Request(self.command, self.path, headers, self.rfile.read(length)))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
+        answer = self.receiver.answer(Request(self.command, self.path, headers, body))
         if isinstance(answer, Reply):
             self._reply(answer)
         else:

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, text, update
 
 from mlhealth.alerts.notice import Notice, NoticeKind, from_json
 from mlhealth.store.alert_tables import notification_log, outbox
 from mlhealth.store.database import upsert
 
 CLAIM_ROWS = 500
+_LOCK = 7_301_906
+"""PostgreSQL advisory lock under which rows are claimed; SQLite has one writer anyway."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,14 @@ def is_due(connection: Connection, now: int, receivers: Sequence[str]) -> bool:
 
 
 def claim(connection: Connection, taker: Taker) -> list[Claim]:
-    """Take the rows that are due; they are nobody else's until the lease ends."""
+    """Take the rows that are due; they are nobody else's until the lease ends.
+
+    Claims are made one at a time: which row is the latest news is a question over all rows of an alert.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     rows = connection.execute(
-        select(outbox)
-        .where(*_due(taker.now, taker.receivers))
-        .order_by(outbox.c.id)
-        .limit(CLAIM_ROWS)
-        .with_for_update(skip_locked=True)
+        select(outbox).where(*_due(taker.now, taker.receivers)).order_by(outbox.c.id).limit(CLAIM_ROWS)
     ).all()
     news = _news(connection, rows, taker)
     ready = [claimed for row in news if (claimed := _ready(connection, row, taker)) is not None]
@@ -178,9 +181,12 @@ def _due(now: int, receivers: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
 
 
 def _news(connection: Connection, due: Sequence[Row[Any]], taker: Taker) -> list[Row[Any]]:
-    """Return the due rows that are the latest of their alert and receiver, and not overtaking one in flight."""
+    """Return the due rows that are the latest of their alert and receiver, and not overtaking one in flight.
+
+    Older rows that only wait for another attempt are superseded too: sent later, they would contradict the news.
+    """
     prints = sorted({row.fingerprint for row in due})
-    newest: dict[tuple[str, str], int] = {}
+    waiting: dict[tuple[str, str], list[int]] = {}
     busy: set[tuple[str, str]] = set()
     for at in range(0, len(prints), CLAIM_ROWS):
         pending = select(outbox.c.id, outbox.c.receiver, outbox.c.fingerprint, outbox.c.lease_until).where(
@@ -188,13 +194,14 @@ def _news(connection: Connection, due: Sequence[Row[Any]], taker: Taker) -> list
         )
         for row in connection.execute(pending):
             pair = (row.receiver, row.fingerprint)
-            newest[pair] = max(newest.get(pair, 0), row.id)
+            waiting.setdefault(pair, []).append(row.id)
             if row.lease_until > taker.now:
                 busy.add(pair)
     free = [row for row in due if (row.receiver, row.fingerprint) not in busy]
-    old = [row.id for row in free if row.id < newest[row.receiver, row.fingerprint]]
+    pairs = {(row.receiver, row.fingerprint) for row in free}
+    old = [id_ for pair in pairs for id_ in waiting[pair] if id_ < max(waiting[pair])]
     _finish(connection, old, "superseded", taker.now, "later news of this alert came before it was delivered")
-    return [row for row in free if row.id == newest[row.receiver, row.fingerprint]]
+    return [row for row in free if row.id == max(waiting[row.receiver, row.fingerprint])]
 
 
 def _ready(connection: Connection, row: Row[Any], taker: Taker) -> Claim | None:

@@ -161,6 +161,21 @@ def test_only_the_latest_news_is_sent_after_an_outage(database: Database) -> Non
         assert office.states() == {"superseded": 3, "delivered": 1}
 
 
+def test_news_that_waits_for_another_attempt_is_not_sent_after_later_news(database: Database) -> None:
+    """What a retry still holds back when the next news leaves is never sent."""
+    with receiver() as server:
+        server.script = [Reply(429, b"", {"retry-after": "600"})]
+        office = Office(database, server)
+        office.see(0)
+        office.dispatcher.turn()
+        office.see(1, "healthy")
+        office.dispatcher.turn()
+        office.clock.advance(HOUR)
+        office.dispatcher.turn()
+        assert statuses(server) == ["resolved"]
+        assert office.states() == {"superseded": 1, "delivered": 1}
+
+
 def test_an_alert_nobody_heard_of_ends_in_silence(database: Database) -> None:
     """An alert that ended before anybody was told of it is not told at all."""
     with receiver() as server:
