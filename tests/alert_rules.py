@@ -57,7 +57,12 @@ def design_rules() -> RuleSet:
 
 def store(folder: Path) -> Database:
     """Return a new SQLite store with every table."""
-    database = Database.open(f"sqlite:///{folder / 'alerts.db'}")
+    return store_at(f"sqlite:///{folder / 'alerts.db'}")
+
+
+def store_at(url: str) -> Database:
+    """Return the store at an address, with every table."""
+    database = Database.open(url)
     assert alert_tables.outbox.metadata is metadata
     metadata.create_all(database.engine)
     return database

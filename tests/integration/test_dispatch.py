@@ -24,16 +24,17 @@ from mlhealth.store import alert_tables, silences
 from mlhealth.store.acknowledge import acknowledge
 from mlhealth.store.database import Database
 from mlhealth.store.silences import NewSilence
-from tests.alert_rules import DESIGN_RULE, design_rules, store, window
+from tests.alert_rules import DESIGN_RULE, design_rules, store, store_at, window
 from tests.strict_receiver import Reply, Request, StrictReceiver, receiver
 
 NOW = 1_800_000_000 * SECOND
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty store."""
-    opened = store(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty store of each kind."""
+    sqlite = request.param == "sqlite"
+    opened = store(tmp_path) if sqlite else store_at(request.getfixturevalue("postgres"))
     yield opened
     opened.close()
 
