@@ -3,15 +3,18 @@
 The probability is that of the estimate's own error: its interval is read as a normal curve on either side of its
 value. Faults of the data set the status by rules of their own, since a model whose input vanished deserves a look
 even where its answers seem to survive. The score never says `healthy` where the estimate cannot stand behind it.
+Labels that came and speak for the window are weighed with the estimate (`believed`): they alone see concept drift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from scipy.special import ndtr
 
+from mlhealth.believed import believed, contradicts, estimate_of_labels
 from mlhealth.detectors.quality import severe
 from mlhealth.objective import Objective, standard_deviation
 from mlhealth.reasons import Evidence, reasons
@@ -22,8 +25,10 @@ from mlhealth.records import (
     FeatureQuality,
     HealthScore,
     HealthStatus,
+    LabelReport,
     PerformanceEstimate,
     Reason,
+    WindowReport,
 )
 
 CRITICAL = 20.0
@@ -40,7 +45,8 @@ MERE_SHIFTS = ("the mix of rows", "the share of class", "true values have become
 class HealthInputs:
     """All that the score of one window is made of.
 
-    `realized` holds metrics from labels, where they came. `rows`: how many the window has, where that is known.
+    `realized` holds metrics from labels, where they came; `labels` what follows from those that came late or few.
+    `rows`: how many the window has, where that is known.
     """
 
     objective: Objective
@@ -49,16 +55,34 @@ class HealthInputs:
     quality: Mapping[str, FeatureQuality] = field(default_factory=dict)
     realized: Mapping[str, float] = field(default_factory=dict)
     rows: int | None = None
+    labels: LabelReport | None = None
+
+    @classmethod
+    def of(cls, report: WindowReport, objective: Objective) -> Self:
+        """Return what the score of a report was made of."""
+        return cls(
+            objective,
+            report.estimates,
+            report.drift,
+            report.quality,
+            report.realized,
+            report.rows,
+            report.labels,
+        )
 
 
 def score(inputs: HealthInputs) -> HealthScore:
     """Return the health score of one window."""
     objective = inputs.objective
     estimate = inputs.estimates.get(objective.metric)
-    probability = None if estimate is None else probability_of_drop(estimate, objective)
-    status = _status(probability, estimate, inputs.quality)
+    seen = estimate_of_labels(inputs.labels, objective.metric)
+    told = believed(estimate, seen)
+    probability = None if told is None else probability_of_drop(told, objective)
+    status = _status(probability, told, inputs.quality)
     cause = _cause(status, estimate, inputs)
-    evidence = Evidence(objective.metric, estimate, cause, inputs.drift, inputs.quality, inputs.realized)
+    evidence = Evidence(
+        objective.metric, estimate, cause, inputs.drift, inputs.quality, inputs.realized, inputs.labels
+    )
     return HealthScore(
         score=None if probability is None else 100.0 * (1.0 - probability),
         status=status,
@@ -124,6 +148,9 @@ def _names_a_break(explanation: str | None) -> bool:
 def _model_wrong(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bool:
     """Whether labels show a loss beyond the tolerance that the inputs do not explain."""
     objective = inputs.objective
+    if inputs.labels is not None:
+        seen = estimate_of_labels(inputs.labels, objective.metric)
+        return seen is not None and _unforeseen_loss(estimate, seen, objective)
     realized = inputs.realized.get(objective.metric)
     if estimate is None or realized is None or estimate.reference is None or estimate.lower is None:
         return False
@@ -131,6 +158,16 @@ def _model_wrong(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> 
     bound = estimate.lower if objective.higher_is_better else estimate.upper
     unforeseen = bound is not None and objective.loss(realized, bound) > 0
     return lost and unforeseen
+
+
+def _unforeseen_loss(
+    estimate: PerformanceEstimate | None, seen: PerformanceEstimate, objective: Objective
+) -> bool:
+    """Whether labels show a loss beyond the tolerance that the estimate without labels rules out."""
+    if estimate is None or estimate.value is None or seen.value is None or seen.reference is None:
+        return False
+    lost = objective.loss(seen.value, seen.reference) > objective.tolerance
+    return lost and objective.loss(seen.value, estimate.value) > 0 and contradicts(estimate, seen)
 
 
 def _parts(probability: float | None, inputs: HealthInputs) -> dict[str, float]:
@@ -150,4 +187,8 @@ def _parts(probability: float | None, inputs: HealthInputs) -> dict[str, float]:
         parts["faulty_features"] = sum(bool(q.faults) for q in inputs.quality.values()) / len(inputs.quality)
     if objective.metric in inputs.realized:
         parts["realized"] = inputs.realized[objective.metric]
+    seen = estimate_of_labels(inputs.labels, objective.metric)
+    if seen is not None:
+        named = {f"labels_{name}": getattr(seen, name) for name in ("value", "lower", "upper")}
+        parts |= {name: value for name, value in named.items() if value is not None}
     return parts

@@ -214,7 +214,8 @@ def _digests(table: pa.Table) -> NDArray[np.uint64]:
 def _merge_samples(a: pa.Table | None, b: pa.Table | None, k: int) -> pa.Table | None:
     if a is None or b is None:
         return a if b is None else b
-    return bottom_k(pa.concat_tables([a, b]), k)
+    # a sample written by an earlier version lacks columns that were added since
+    return bottom_k(pa.concat_tables([a, b], promote_options="default"), k)
 
 
 def _count(batch: EventBatch, layout: ProfileLayout) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from mlhealth.records import (
     DetectorResult,
     EstimateStatus,
     FeatureQuality,
+    LabelReport,
     PerformanceEstimate,
     Reason,
 )
@@ -50,6 +51,7 @@ class Evidence:
     drift: Mapping[str, DetectorResult]
     quality: Mapping[str, FeatureQuality]
     realized: Mapping[str, float]
+    labels: LabelReport | None = None
 
 
 def reasons(evidence: Evidence) -> tuple[Reason, ...]:
@@ -57,7 +59,9 @@ def reasons(evidence: Evidence) -> tuple[Reason, ...]:
     faults = _faults(evidence.quality)
     headline = _headline(evidence, faults)
     further = [fault for fault in faults[:SHOWN] if not headline.text.startswith(fault.text)]
-    found = [headline, *_labels(evidence), *further, *_drifted(evidence)]
+    told = _labels(evidence)
+    first = [*told, headline] if evidence.cause is Cause.MODEL_WRONG else [headline, *told]
+    found = [*first, *further, *_drifted(evidence)]
     if evidence.cause is not None:
         owner, action = OWNER[evidence.cause], FIRST_ACTION[evidence.cause]
         found.append(Reason(f"{evidence.cause}: a case for {owner}; first {action}", None, evidence.cause))
@@ -109,13 +113,33 @@ def _decimals(half: float) -> int:
 
 
 def _labels(evidence: Evidence) -> list[Reason]:
+    if evidence.labels is not None:
+        return [Reason(_said(evidence, evidence.labels), None, evidence.cause)]
     realized = evidence.realized.get(evidence.metric)
     if realized is None:
         return []
     text = f"labels that came say {evidence.metric} is {realized:.3g}"
-    if evidence.cause is Cause.MODEL_WRONG:
-        text += ", which the inputs do not explain: the relation of inputs to labels has changed"
-    return [Reason(text, None, evidence.cause)]
+    return [Reason(text + _unexplained(evidence), None, evidence.cause)]
+
+
+def _said(evidence: Evidence, labels: LabelReport) -> str:
+    """Return what late or few labels say, with how sure they are of it."""
+    which = f"labels of {labels.labelled:,} of {labels.kept:,} kept rows"
+    seen = labels.estimates.get(evidence.metric)
+    if seen is None or seen.value is None or seen.lower is None or seen.upper is None:
+        why = labels.note or (seen.note if seen is not None else None)
+        return f"{which} say nothing about {evidence.metric}" + (f": {why}" if why else "")
+    digits = _decimals((seen.upper - seen.lower) / 2.0)
+    text = f"{which} say {evidence.metric} is {seen.value:.{digits}f}"
+    if seen.upper > seen.lower:
+        text += f" ({seen.lower:.{digits}f} to {seen.upper:.{digits}f})"
+    return text + _unexplained(evidence)
+
+
+def _unexplained(evidence: Evidence) -> str:
+    if evidence.cause is not Cause.MODEL_WRONG:
+        return ""
+    return ", which the inputs do not explain: the relation of inputs to labels has changed"
 
 
 def _faults(quality: Mapping[str, FeatureQuality]) -> list[Reason]:

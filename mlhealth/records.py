@@ -132,9 +132,39 @@ class WindowKey:
     end: int
 
 
+class LabelDesign(StrEnum):
+    """How the labels of a window came about, which decides what may be concluded from them."""
+
+    WHOLE = "whole"
+    ARRIVED = "arrived"
+    DRAWN = "drawn"
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What labels say of a window, apart from the estimate that needs none.
+
+    `labelled` of the `kept` rows of the window's sample have a label. `design`: `whole`, all of them; `arrived`, some,
+    as they came; `drawn`, rows chosen with known probabilities. `estimates`: by metric, from the labels, corrected
+    where rows have none. `intervals`: (lower, upper) by sampling, of each metric in `WindowReport.realized`.
+    `selective`: the labelled rows differ from the others; there are no `estimates` then, and `note` says so.
+    """
+
+    design: LabelDesign
+    labelled: int
+    kept: int
+    selective: bool = False
+    estimates: Mapping[str, PerformanceEstimate] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    note: str | None = None
+
+
 @dataclass(frozen=True)
 class WindowReport:
-    """A window's whole outcome: what was measured, what is estimated, and what it means."""
+    """A window's whole outcome: what was measured, what is estimated, and what it means.
+
+    `realized`: metrics from labels, where they came; `labels`: how many, how they came, and what follows from them.
+    """
 
     key: WindowKey
     revision: int
@@ -146,6 +176,7 @@ class WindowReport:
     detectors: tuple[DetectorResult, ...] = ()
     quality: Mapping[str, FeatureQuality] = field(default_factory=dict)
     realized: Mapping[str, float] = field(default_factory=dict)
+    labels: LabelReport | None = None
 
 
 class AlertState(StrEnum):

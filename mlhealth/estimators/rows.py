@@ -65,7 +65,11 @@ def rows_from_table(table: pa.Table, schema: ModelSchema) -> Rows:
     }
     features = pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
     return Rows(
-        schema, features, _target(table, PREDICTION, schema), _scores(table, schema), _label(table, schema)
+        schema,
+        features,
+        _target(table, PREDICTION, schema),
+        scores_from_table(table, schema),
+        _label(table, schema),
     )
 
 
@@ -102,7 +106,8 @@ def _label(table: pa.Table, schema: ModelSchema) -> NDArray[np.int64] | NDArray[
     return _target(table, LABEL, schema) if LABEL in table.column_names else None
 
 
-def _scores(table: pa.Table, schema: ModelSchema) -> NDArray[np.float64] | None:
+def scores_from_table(table: pa.Table, schema: ModelSchema) -> NDArray[np.float64] | None:
+    """Return the class probabilities of a canonical table, (n, k), rows summing to 1; None where it has none."""
     names = score_columns(schema)
     if not names or not set(names) <= set(table.column_names):
         return None

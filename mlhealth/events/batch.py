@@ -5,6 +5,7 @@ Columns of the table, all of equal length, none with Arrow nulls except text col
 | column | type | meaning |
 |---|---|---|
 | `__key` | uint64 | hash of the event key: the schema's id, else topic/partition/offset/row |
+| `__id` | string | the event's own id, null where it has none |
 | `__time` | int64 | event time in microseconds; the row number for files without a timestamp |
 | `__prediction` | int16 or float64 | index into `schema.classes`, or the predicted value |
 | `__score:<class>` | float64 | probability of that class (binary: of the positive class only) |
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from mlhealth.schema import ModelSchema
 
 KEY = "__key"
+ID = "__id"
 TIME = "__time"
 PREDICTION = "__prediction"
 LABEL = "__label"

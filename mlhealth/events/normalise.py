@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlhealth.events import timestamps
-from mlhealth.events.batch import KEY, LABEL, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.events.batch import ID, KEY, LABEL, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.events.keys import address_keys, row_number_keys, text_keys
 from mlhealth.events.text import is_number, is_text, plain, to_text
 from mlhealth.records import Rejection
@@ -102,7 +102,9 @@ def normalise(
             out.columns[segment] = _texts(table, segment)
     if labels or (labels is None and schema.label in table.column_names):
         out.columns[LABEL] = _labels(table, schema)
-    out.columns[KEY] = _keys(table, schema, origin)
+    ids = _ids(table, schema)
+    out.columns[ID] = ids
+    out.columns[KEY] = _keys(ids, origin)
     return _finish(out, schema, origin)
 
 
@@ -179,14 +181,20 @@ def _labels(table: pa.Table, schema: ModelSchema) -> NDArray[np.generic]:
     return values
 
 
-def _keys(table: pa.Table, schema: ModelSchema, origin: Origin) -> NDArray[np.uint64]:
+def _ids(table: pa.Table, schema: ModelSchema) -> pa.Array:
+    """Return the events' own ids as texts, null where they have none."""
     name = schema.id if schema.id is not None else ID_FIELD
     if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return to_text(table.column(name))
+
+
+def _keys(ids: pa.Array, origin: Origin) -> NDArray[np.uint64]:
+    if ids.null_count == len(ids):
         return origin.keys()
-    texts = to_text(table.column(name))
-    keys = text_keys(texts)
-    if texts.null_count:
-        missing = texts.is_null().to_numpy(zero_copy_only=False)
+    keys = text_keys(ids)
+    if ids.null_count:
+        missing = ids.is_null().to_numpy(zero_copy_only=False)
         keys[missing] = origin.keys()[missing]
     return keys
 
