@@ -19,7 +19,7 @@ from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metrics import default_metrics, metric_of, reference_metrics
 from mlhealth.estimators.registry import estimator_named, estimators
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
-from mlhealth.events.batch import LABEL, TIME, EventBatch
+from mlhealth.events.batch import ID, LABEL, TIME, EventBatch
 from mlhealth.events.normalise import Normalised, Origin, normalise
 from mlhealth.forgiving_scorer import REFUSED, ForgivingScorer
 from mlhealth.layout import layout_of
@@ -170,7 +170,9 @@ def _labelled(table: pa.Table, schema: ModelSchema, name: str) -> Normalised:
     known = label.astype(np.float64) >= 0 if schema.is_classification else np.isfinite(label)
     order = np.flatnonzero(known)
     order = order[np.argsort(found.batch.array(TIME)[order], kind="stable")]
-    return Normalised(found.batch.take(order), found.rejections, found.kept[order])
+    rows = found.batch.take(order)
+    # a baseline has no use for ids, which may name people
+    return Normalised(EventBatch(schema, rows.table.drop_columns([ID])), found.rejections, found.kept[order])
 
 
 def _check_reference(found: Normalised, schema: ModelSchema, name: str) -> None:
