@@ -16,23 +16,28 @@ from pydantic import TypeAdapter
 from mlhealth.alerts.context import NO_CIRCUMSTANCES, Circumstances, context_of
 from mlhealth.alerts.expression import Scope
 from mlhealth.alerts.notice import Notice, NoticeKind, fingerprint, notice_key
+from mlhealth.alerts.retraining_policy import latest_cause
 from mlhealth.alerts.retraining_trigger import Trigger, request_of
 from mlhealth.alerts.rules import Rule, RuleSet
 from mlhealth.alerts.state import NEW, Observation, Phase, Transition, advance
 from mlhealth.alerts.story import story_of
 from mlhealth.clock import to_iso
-from mlhealth.records import Alert, AlertState, RetrainingRequest, WindowReport
+from mlhealth.records import Alert, AlertState, Cause, RetrainingRequest, WindowReport
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What is remembered of one alert: its phase, the alert as last shown, whom it told, why it can't be told."""
+    """What is remembered of one alert: its phase, the alert as last shown, whom it told, why it can't be told.
+
+    `retraining` is the last decision's kind, `cause` the incident's as far as its windows could tell.
+    """
 
     phase: Phase
     alert: Alert
     receivers: tuple[str, ...] = ()
     note: str | None = None
     retraining: str | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ class _Turn:
         if memory is None or transition is not None:
             alert = _alert(rule, mark, self._report, phase, self._context)
             memory = Memory(phase, _keep_identity(alert, memory))
-        memory = replace(memory, phase=phase, receivers=tuple(rule.notify), note=verdict.note)
+        cause = latest_cause(self._report, memory.cause)
+        memory = replace(memory, phase=phase, receivers=tuple(rule.notify), note=verdict.note, cause=cause)
         memory, done = self._consider_retraining(rule, memory)
         self._alerts[mark] = memory
         if transition is not None:
@@ -205,7 +211,7 @@ class _Turn:
         ):
             return memory, ()
         policy = rule.retrain.policy
-        trigger = Trigger(memory.alert, memory.phase.run_start, self._report)
+        trigger = Trigger(memory.alert, memory.phase.run_start, self._report, memory.cause)
         request, decision = request_of(trigger, policy, self._asked.get(policy.service, ()))
         if decision.kind == memory.retraining:
             return memory, ()

@@ -39,11 +39,18 @@ class Decision:
     reason: str
 
 
-def decide(policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int]) -> Decision:
-    """Return whether `report` may trigger a retraining; `earlier` are event times of requests already made."""
-    cause = report.health.cause
+def decide(
+    policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int], cause: Cause | None = None
+) -> Decision:
+    """Return whether `report` may trigger a retraining.
+
+    `earlier` are event times of requests already made; `cause` is the incident's, as `latest_cause` follows it.
+    """
+    cause = latest_cause(report, cause)
     if cause in policy.causes_refused:
         return Decision(False, "cause", _refusal(cause))
+    if report.rows == 0:
+        return Decision(False, "rows", "no events came in this window, so it says nothing of the model")
     if _looks_well(report):
         return Decision(False, "well", "this window looks well again; the page only waits for more like it")
     if report.rows < policy.min_rows:
@@ -60,6 +67,12 @@ def decide(policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int]) 
     if spent >= policy.budget:
         return Decision(False, "budget", f"{spent} requests in 30 days, the budget is {policy.budget}")
     return Decision(True, "allowed", _ground(report))
+
+
+def latest_cause(report: WindowReport, before: Cause | None) -> Cause | None:
+    """Return an incident's cause after a window: one that cannot tell does not unsay what an earlier one told."""
+    cause = report.health.cause
+    return before if before is not None and cause in (None, Cause.CANNOT_TELL) else cause
 
 
 def _looks_well(report: WindowReport) -> bool:

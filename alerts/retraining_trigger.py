@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mlhealth.alerts.retraining_policy import Decision, RetrainPolicy, decide
-from mlhealth.records import Alert, RetrainingRequest, RetrainingStatus, WindowReport
+from mlhealth.records import Alert, Cause, RetrainingRequest, RetrainingStatus, WindowReport
 
 AWAITS_APPROVAL = "awaits approval"
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """A firing alert with the report that made it ask; `since` is the start of the run of windows that held."""
+    """A firing alert with the report that made it ask.
+
+    `since` is the start of the run of windows that held, `cause` what the incident's earlier windows told of it.
+    """
 
     alert: Alert
     since: int | None
     report: WindowReport
+    cause: Cause | None = None
 
 
 def request_of(
@@ -26,7 +30,7 @@ def request_of(
 ) -> tuple[RetrainingRequest, Decision]:
     """Return the request, made or refused, and the policy's decision."""
     key = trigger.report.key
-    decision = decide(policy, trigger.report, earlier)
+    decision = decide(policy, trigger.report, earlier, trigger.cause)
     request = RetrainingRequest(
         id=request_id(trigger.alert.fingerprint, policy.service, key.end, decision.kind),
         model=key.model,

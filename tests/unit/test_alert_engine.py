@@ -69,6 +69,13 @@ def test_broken_input_is_not_trained_on_until_the_cause_changes() -> None:
     assert asked.evidence["drifted_features"] == {"income": {"statistic": 0.31, "threshold": 0.12}}
 
 
+def test_a_broken_input_is_remembered_when_a_later_window_cannot_tell() -> None:
+    """A page that outlives its broken windows does not ask for a training because the rest says nothing."""
+    reports = [window(0, cause=Cause.BROKEN_INPUT), window(1, cause=Cause.CANNOT_TELL), window(2, cause=None)]
+    requests = [request for step in fold(design_rules(), reports) for request in step.requests]
+    assert [request.status for request in requests] == [RetrainingStatus.REFUSED]
+
+
 def test_a_person_may_allow_training_on_broken_input() -> None:
     """`even_if_input_is_broken` overrides the refusal."""
     text = DESIGN_RULE.replace("retrain: gpu", "retrain: {service: gpu, even_if_input_is_broken: true}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlhealth.alerts.retraining_policy import RetrainPolicy, decide
 from mlhealth.records import Cause, HealthScore, HealthStatus, WindowKey, WindowReport
 
@@ -36,3 +38,10 @@ def test_small_lasting_harm_is_retrained_for() -> None:
     """Many windows that each look half harmed add up: with all the evidence there, the request is made."""
     lasting = report(Cause.HARDER_TRAFFIC, probability_of_drop=0.4, evidence=4.5, evidence_limit=4.5)
     assert decide(RetrainPolicy("gpu"), lasting, ()).allowed
+
+
+def test_a_window_without_events_asks_for_nothing() -> None:
+    """Silence is no evidence that the model got worse, though a page may stay open through it."""
+    silent = replace(report(Cause.MODEL_WRONG), rows=0)
+    decision = decide(RetrainPolicy("gpu"), silent, ())
+    assert (decision.allowed, decision.kind) == (False, "rows")
