@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlhealth.budget import BudgetLimits, gain
+from mlhealth.budget_limits import BudgetLimits, gain
 
 FOUND = 0.85
 """Share of cases in which a loss is found within the time told."""

@@ -135,9 +135,9 @@ def _budget_nulls(inputs: FitInputs, fitted: Mapping[str, FittedState]) -> dict[
     schema = inputs.reference.schema
     method = default_method(fitted)
     estimator = estimator_named(method, schema.task).from_state(fitted[method])
-    objective = Objective.of(inputs.metrics[0], schema)
+    objectives = [Objective.of(metric, schema) for metric in inputs.metrics]
     with single_threaded():
-        return residual_nulls(estimator, inputs.reference, objective, np.random.default_rng(inputs.seed))
+        return residual_nulls(estimator, inputs.reference, objectives, np.random.default_rng(inputs.seed))
 
 
 def _mode(inputs: FitInputs) -> str:

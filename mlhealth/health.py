@@ -16,10 +16,13 @@ from scipy.special import ndtr
 
 from mlhealth.believed import believed, contradicts, estimate_of_labels
 from mlhealth.detectors.quality import severe
+from mlhealth.detectors.window_faults import DELIVERY, SERIES
 from mlhealth.objective import Objective, standard_deviation
 from mlhealth.reasons import Evidence, reasons
 from mlhealth.records import (
     Cause,
+    ColumnFault,
+    Cost,
     DetectorResult,
     EstimateStatus,
     FeatureQuality,
@@ -46,7 +49,8 @@ class HealthInputs:
     """All that the score of one window is made of.
 
     `realized` holds metrics from labels, where they came; `labels` what follows from those that came late or few.
-    `rows`: how many the window has, where that is known.
+    `rows`: how many the window has, where that is known. `faults`: what is broken; `costs`: what costs accuracy.
+    `whole`: what detectors say of the window as a whole, and of series of windows.
     """
 
     objective: Objective
@@ -56,10 +60,14 @@ class HealthInputs:
     realized: Mapping[str, float] = field(default_factory=dict)
     rows: int | None = None
     labels: LabelReport | None = None
+    faults: tuple[ColumnFault, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    whole: tuple[DetectorResult, ...] = ()
 
     @classmethod
     def of(cls, report: WindowReport, objective: Objective) -> Self:
         """Return what the score of a report was made of."""
+        whole = tuple(r for r in report.detectors if r.feature is None or r.detector in SERIES)
         return cls(
             objective,
             report.estimates,
@@ -68,6 +76,9 @@ class HealthInputs:
             report.realized,
             report.rows,
             report.labels,
+            report.faults,
+            report.costs,
+            whole,
         )
 
 
@@ -78,10 +89,19 @@ def score(inputs: HealthInputs) -> HealthScore:
     seen = estimate_of_labels(inputs.labels, objective.metric)
     told = believed(estimate, seen)
     probability = None if told is None else probability_of_drop(told, objective)
-    status = _status(probability, told, inputs.quality)
+    status = _status(probability, told, inputs)
     cause = _cause(status, estimate, inputs)
     evidence = Evidence(
-        objective.metric, estimate, cause, inputs.drift, inputs.quality, inputs.realized, inputs.labels
+        objective.metric,
+        estimate,
+        cause,
+        inputs.drift,
+        inputs.quality,
+        inputs.realized,
+        inputs.labels,
+        inputs.faults,
+        inputs.costs,
+        tuple(r for r in inputs.whole if r.drifted),
     )
     return HealthScore(
         score=None if probability is None else 100.0 * (1.0 - probability),
@@ -113,9 +133,9 @@ def probability_of_drop(estimate: PerformanceEstimate, objective: Objective) -> 
 def _status(
     probability: float | None,
     estimate: PerformanceEstimate | None,
-    quality: Mapping[str, FeatureQuality],
+    inputs: HealthInputs,
 ) -> HealthStatus:
-    broken = any(severe(q) for q in quality.values())
+    broken = any(severe(q) for q in inputs.quality.values()) or _is_delivery_fault(inputs)
     if probability is None or estimate is None:
         return HealthStatus.DEGRADED if broken else HealthStatus.UNKNOWN
     points = 100.0 * (1.0 - probability)
@@ -132,13 +152,19 @@ def _cause(status: HealthStatus, estimate: PerformanceEstimate | None, inputs: H
         return Cause.MODEL_WRONG
     if status is HealthStatus.HEALTHY:
         return None
-    if any(q.faults for q in inputs.quality.values()) or (estimate and _names_a_break(estimate.explanation)):
+    broken = inputs.faults or any(q.faults for q in inputs.quality.values()) or _is_delivery_fault(inputs)
+    if broken or (estimate and _names_a_break(estimate.explanation)):
         return Cause.BROKEN_INPUT
     if status is HealthStatus.UNKNOWN:
         return Cause.CANNOT_TELL
     shifted = estimate is not None and estimate.explanation is not None
     drifted = shifted or any(result.drifted for result in inputs.drift.values())
     return Cause.HARDER_TRAFFIC if drifted else Cause.CANNOT_TELL
+
+
+def _is_delivery_fault(inputs: HealthInputs) -> bool:
+    """Whether rows themselves came wrongly: far too few or many, or more than once."""
+    return any(r.drifted and r.detector in DELIVERY for r in inputs.whole)
 
 
 def _names_a_break(explanation: str | None) -> bool:

@@ -7,14 +7,18 @@ that for each of the four kinds of cause.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mlhealth.costs_words import in_words
 from mlhealth.detectors.cells import SCORE
 from mlhealth.detectors.quality import describe, severe
+from mlhealth.detectors.window_faults import DELIVERY, told
 from mlhealth.profile import PREDICTED
 from mlhealth.records import (
     Cause,
+    ColumnFault,
+    Cost,
     DetectorResult,
     EstimateStatus,
     FeatureQuality,
@@ -52,16 +56,19 @@ class Evidence:
     quality: Mapping[str, FeatureQuality]
     realized: Mapping[str, float]
     labels: LabelReport | None = None
+    faults: tuple[ColumnFault, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    whole: tuple[DetectorResult, ...] = ()
 
 
 def reasons(evidence: Evidence) -> tuple[Reason, ...]:
     """Return the reasons of one window's score, most important first."""
-    faults = _faults(evidence.quality)
+    faults = _faults(evidence)
     headline = _headline(evidence, faults)
     further = [fault for fault in faults[:SHOWN] if not headline.text.startswith(fault.text)]
-    told = _labels(evidence)
-    first = [*told, headline] if evidence.cause is Cause.MODEL_WRONG else [headline, *told]
-    found = [*first, *further, *_drifted(evidence)]
+    seen = _labels(evidence)
+    first = [*seen, headline] if evidence.cause is Cause.MODEL_WRONG else [headline, *seen]
+    found = [*first, *further, *_whole(evidence), *_drifted(evidence), *_costs(evidence)]
     if evidence.cause is not None:
         owner, action = OWNER[evidence.cause], FIRST_ACTION[evidence.cause]
         found.append(Reason(f"{evidence.cause}: a case for {owner}; first {action}", None, evidence.cause))
@@ -74,11 +81,20 @@ def _headline(evidence: Evidence, faults: list[Reason]) -> Reason:
         why = "no method could answer" if estimate is None else (estimate.note or "no method could answer")
         return Reason(f"{evidence.metric} cannot be estimated here: {why}", None, evidence.cause)
     text = _now(estimate)
-    if estimate.explanation:
-        text = f"{estimate.explanation}; {text}"
-    elif faults and evidence.cause is Cause.BROKEN_INPUT:
-        return Reason(f"{faults[0].text}; {text}", faults[0].feature, evidence.cause)
+    explanation = _explained(estimate.explanation, evidence.faults)
+    if explanation and not evidence.faults:
+        return Reason(f"{explanation}; {text}", None, evidence.cause)
+    if faults and evidence.cause is Cause.BROKEN_INPUT:
+        text = "; ".join(part for part in (faults[0].text, explanation, text) if part)
+        return Reason(text, faults[0].feature, evidence.cause)
     return Reason(text, None, evidence.cause)
+
+
+def _explained(explanation: str | None, faults: Sequence[ColumnFault]) -> str:
+    """Return an explanation without the clauses that speak of columns whose fault is known more precisely."""
+    known = {fault.column for fault in faults}
+    clauses = (explanation or "").split("; ")
+    return "; ".join(clause for clause in clauses if not known & set(clause.replace(",", " ").split(" ")))
 
 
 def _now(estimate: PerformanceEstimate) -> str:
@@ -142,10 +158,29 @@ def _unexplained(evidence: Evidence) -> str:
     return ", which the inputs do not explain: the relation of inputs to labels has changed"
 
 
-def _faults(quality: Mapping[str, FeatureQuality]) -> list[Reason]:
-    broken = [(name, found) for name, found in quality.items() if found.faults]
+def _faults(evidence: Evidence) -> list[Reason]:
+    """Return each broken column's fault, in the words of its kind where that is known."""
+    named = [Reason(fault.text, fault.column, Cause.BROKEN_INPUT) for fault in evidence.faults]
+    told = {fault.column for fault in evidence.faults}
+    broken = [(name, q) for name, q in evidence.quality.items() if q.faults and name not in told]
     broken.sort(key=lambda item: (not severe(item[1]), -_badness(item[1]), item[0]))
-    return [Reason(describe(name, found), name, Cause.BROKEN_INPUT) for name, found in broken]
+    return [*named, *(Reason(describe(name, q), name, Cause.BROKEN_INPUT) for name, q in broken)]
+
+
+def _whole(evidence: Evidence) -> list[Reason]:
+    """Return what was found in the window as a whole, and in the series of windows."""
+    ordered = sorted(evidence.whole, key=lambda r: (r.detector not in DELIVERY, r.detector, r.feature or ""))
+    return [Reason(told(result), result.feature, evidence.cause) for result in ordered[:SHOWN]]
+
+
+def _costs(evidence: Evidence) -> list[Reason]:
+    """Return what costs accuracy: the dearest feature and the worst segment."""
+    found = []
+    for kind in ("feature", "segment"):
+        dearest = next((cost for cost in evidence.costs if cost.kind == kind), None)
+        if dearest is not None:
+            found.append(Reason(in_words(dearest), dearest.features[0], evidence.cause))
+    return found
 
 
 def _badness(found: FeatureQuality) -> float:

@@ -92,6 +92,35 @@ class FeatureQuality:
 
 
 @dataclass(frozen=True)
+class ColumnFault:
+    """What is broken: one column's fault, its `kind` in words, the share of rows that have it, and a sentence."""
+
+    column: str
+    kind: str
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What costs accuracy: a feature that did not keep its distribution, or a segment of the rows.
+
+    `name`: the feature, or the segment's condition in words. `cost`: how much of `metric` is lost by it, in the
+    metric's unit, negative where it gains. For segments, `share` and `value` (of the metric) now and in the reference.
+    """
+
+    kind: str
+    name: str
+    features: tuple[str, ...]
+    metric: str
+    cost: float
+    share: float | None = None
+    reference_share: float | None = None
+    value: float | None = None
+    reference_value: float | None = None
+
+
+@dataclass(frozen=True)
 class Reason:
     """One plain sentence why the health score is what it is, most important first."""
 
@@ -164,6 +193,7 @@ class WindowReport:
     """A window's whole outcome: what was measured, what is estimated, and what it means.
 
     `realized`: metrics from labels, where they came; `labels`: how many, how they came, and what follows from them.
+    `faults`: what is broken. `costs`: what costs accuracy, features and then segments, the dearest first.
     """
 
     key: WindowKey
@@ -177,6 +207,8 @@ class WindowReport:
     quality: Mapping[str, FeatureQuality] = field(default_factory=dict)
     realized: Mapping[str, float] = field(default_factory=dict)
     labels: LabelReport | None = None
+    faults: tuple[ColumnFault, ...] = ()
+    costs: tuple[Cost, ...] = ()
 
 
 class AlertState(StrEnum):

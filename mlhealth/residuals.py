@@ -3,6 +3,7 @@
 Consecutive windows of the reference rows, in time order, are estimated as production windows would be. A residual is
 the estimated loss over the estimate's own standard deviation. Where neighbouring windows err alike, sums of residuals
 spread more than independent ones would: the spread is widened by what a moving-block bootstrap of their sums shows.
+The residuals themselves are kept too, in their order: limits are found by drawing streams of windows from them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from mlhealth.baseline import Null
 from mlhealth.estimators.base import Estimator
 from mlhealth.estimators.rows import Rows
 from mlhealth.objective import Objective, standard_deviation
+from mlhealth.records import PerformanceEstimate
 
 NULL = "budget"
-"""Name under which the two nulls below stand among a baseline's."""
+"""Name under which the nulls below stand among a baseline's; other metrics than the primary add `:metric`."""
 RESIDUAL = "residual"
 DEVIATION = "deviation"
+SERIES = "series"
 SIZES = (250, 1_000)
 """Rows of the windows that are replayed."""
 MOST_WINDOWS = 30
@@ -45,22 +48,50 @@ class Replayed:
     deviations: Floats
 
 
+def named(part: str, metric: str, primary: str) -> tuple[str, str]:
+    """Return the name of one of the nulls of a metric.
+
+    >>> named(RESIDUAL, "accuracy", "accuracy"), named(RESIDUAL, "f1", "accuracy")
+    (('budget', 'residual'), ('budget', 'residual:f1'))
+    """
+    return NULL, part if metric == primary else f"{part}:{metric}"
+
+
 def residual_nulls(
-    estimator: Estimator, reference: Rows, objective: Objective, rng: np.random.Generator
+    estimator: Estimator, reference: Rows, objectives: Sequence[Objective], rng: np.random.Generator
 ) -> dict[tuple[str, str], Null]:
-    """Return the nulls of residuals and deviations; empty where the reference is too short for any window size."""
-    found = [replay(estimator, reference, objective, rows) for rows in SIZES]
-    return nulls([r for r in found if len(r.residuals) >= FEWEST_WINDOWS], rng)
+    """Return the nulls of residuals and deviations of each metric, the primary one first.
+
+    A metric for which the reference is too short at any window size has none.
+    """
+    by_size = [replay(estimator, reference, objectives, rows) for rows in SIZES]
+    primary = objectives[0].metric
+    found: dict[tuple[str, str], Null] = {}
+    for objective in objectives:
+        own = [replayed[objective.metric] for replayed in by_size]
+        long_enough = [r for r in own if len(r.residuals) >= FEWEST_WINDOWS]
+        for (_, part), null in nulls(long_enough, rng).items():
+            found[named(part, objective.metric, primary)] = null
+    return found
 
 
-def replay(estimator: Estimator, reference: Rows, objective: Objective, rows: int) -> Replayed:
-    """Return what the estimator says of the reference's own windows of `rows` rows, evenly spread over it."""
+def replay(
+    estimator: Estimator, reference: Rows, objectives: Sequence[Objective], rows: int
+) -> dict[str, Replayed]:
+    """Return, by metric, what the estimator says of the reference's own windows of `rows` rows, evenly spread."""
     starts = np.arange(0, len(reference) - rows + 1, rows)
     if len(starts) > MOST_WINDOWS:
         starts = starts[np.linspace(0, len(starts) - 1, MOST_WINDOWS).astype(int)]
-    pairs = [_residual(estimator, reference, objective, (int(start), rows)) for start in starts]
-    known = np.array([pair for pair in pairs if pair is not None], dtype=np.float64).reshape(-1, 2)
-    return Replayed(rows, known[:, 0], known[:, 1])
+    windows = [
+        estimator.estimate(replace(reference.take(np.arange(start, start + rows)), label=None))
+        for start in starts
+    ]
+    found = {}
+    for objective in objectives:
+        pairs = [_residual(window.get(objective.metric), objective) for window in windows]
+        known = np.array([pair for pair in pairs if pair is not None], dtype=np.float64).reshape(-1, 2)
+        found[objective.metric] = Replayed(rows, known[:, 0], known[:, 1])
+    return found
 
 
 def nulls(replayed: Sequence[Replayed], rng: np.random.Generator) -> dict[tuple[str, str], Null]:
@@ -70,9 +101,15 @@ def nulls(replayed: Sequence[Replayed], rng: np.random.Generator) -> dict[tuple[
     rows = np.array([r.rows for r in replayed], dtype=np.int64)
     residuals = [np.quantile(_inflated(r.residuals, rng), LEVELS) for r in replayed]
     deviations = [np.quantile(r.deviations, LEVELS) for r in replayed]
+    longest = max(len(r.residuals) for r in replayed)
+    series = np.full((len(replayed), longest), np.nan)
+    for row, one in zip(series, replayed, strict=True):
+        row[: len(one.residuals)] = one.residuals
     return {
         (NULL, RESIDUAL): Null(rows, LEVELS, np.stack(residuals)),
         (NULL, DEVIATION): Null(rows, LEVELS, np.stack(deviations)),
+        # Not quantiles but the residuals in their order, a row for each size; NaN where a size had fewer windows.
+        (NULL, SERIES): Null(rows, np.arange(longest) / longest, series),
     }
 
 
@@ -84,12 +121,7 @@ def dependence(residuals: Floats, rng: np.random.Generator) -> float:
     return float(max(drawn.std() / alone, 1.0)) if alone > 0.0 else 1.0
 
 
-def _residual(
-    estimator: Estimator, reference: Rows, objective: Objective, window: tuple[int, int]
-) -> tuple[float, float] | None:
-    start, rows = window
-    part = reference.take(np.arange(start, start + rows))
-    estimate = estimator.estimate(replace(part, label=None)).get(objective.metric)
+def _residual(estimate: PerformanceEstimate | None, objective: Objective) -> tuple[float, float] | None:
     if estimate is None or estimate.value is None or estimate.reference is None:
         return None
     deviation = standard_deviation(estimate, objective)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import pyarrow as pa
 from benchmarks.alarms.peers import PeerRules
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.baseline import Baseline
-from mlhealth.budget import BudgetLimits, gain
+from mlhealth.broken import broken_columns
+from mlhealth.budget_limits import AlarmBudget, BudgetLimits
+from mlhealth.clock import DAY, HOUR, MINUTE
 from mlhealth.detectors import Panel, fit_nulls, main_drift
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metrics import realised, reference_metrics
@@ -22,19 +24,25 @@ from mlhealth.health import HealthInputs, score
 from mlhealth.layout import layout_of
 from mlhealth.objective import Objective, standard_deviation
 from mlhealth.profile import WindowProfile
+from mlhealth.records import PerformanceEstimate
 from mlhealth.residuals import residual_nulls
 from mlhealth.threads import single_threaded
 
 SHIFTS = ("label shift", "covariate shift")
 """Explanations that name no broken column."""
+RATES = {"15 minutes": 15 * MINUTE, "1 hour": HOUR, "1 day": DAY}
+"""Window lengths at which the budget is tried."""
+NULLS = {"bootstrap": True, "bound": False}
+"""Ways to find the limit, and whether they draw from reference windows."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One window and what was said of it; `drop` and `loss` are in units of the tolerance's kind.
+    """One window and what was said of it; losses are in units of the tolerance's kind.
 
-    `group`: windows of one lasting break share it. `drop`: true, from labels, with its standard error. `gain`:
-    evidence in nats. `suspects`: columns named as broken, first one first. `peers`: which peers' rules alarm.
+    `group`: windows of one lasting treatment share it. `drop`: true, from the window's labels, with its standard error;
+    `lasting`: what the window's treatment truly costs. `loss`: estimated, with its `deviation`. `suspects`: columns
+    named as broken, first one first. `peers`: which peers' rules alarm.
     """
 
     table: str
@@ -42,14 +50,16 @@ class Judged:
     kind: str
     columns: tuple[str, ...]
     group: int
+    rows: int
     drop: float
     error: float
+    lasting: float
     loss: float
-    gain: float
+    deviation: float
     score: float
     suspects: tuple[str, ...]
     kinds: tuple[str, ...]
-    peers: dict[str, bool]
+    peers: dict[str, bool] = field(default_factory=dict)
 
 
 class Judge:
@@ -66,7 +76,7 @@ class Judge:
             self._estimator = Mpp.fit(inputs)
             self.objective = Objective.of("accuracy", case.reference.schema)
             nulls = fit_nulls(profile, rng, batch=batch)
-            nulls |= residual_nulls(self._estimator, case.reference, self.objective, rng)
+            nulls |= residual_nulls(self._estimator, case.reference, [self.objective], rng)
         baseline = Baseline(
             schema=case.reference.schema,
             layout=layout,
@@ -81,41 +91,63 @@ class Judge:
         )
         self._layout = layout
         self._panel = Panel(baseline)
-        self.limits = BudgetLimits.of(baseline, self.objective)
-        self._peers = PeerRules(case.reference, self.limits.objective.metric)
-        self._reference = baseline.metrics["accuracy"].value
+        self.limits = {
+            (name, rate): BudgetLimits.of(
+                baseline, self.objective, AlarmBudget(), window=width, bootstrapped=drawn
+            )
+            for name, drawn in NULLS.items()
+            for rate, width in RATES.items()
+        }
+        self._peers = PeerRules(case.reference)
+        self.reference = baseline.metrics["accuracy"].value
 
-    def __call__(self, window: Window, group: int) -> Judged | None:
+    def __call__(self, window: Window, group: int, lasting: float = 0.0) -> Judged | None:
         """Return what is said of a window; None where no estimate or no truth can be had."""
         profile = WindowProfile.of(batch_of(window.rows), self._layout)
         results, quality = self._panel.judge(profile)
+        drift = main_drift(results)
         unlabelled = replace(window.rows, label=None)
         with single_threaded():
             estimates = self._estimator.estimate(unlabelled, scorer=self.case.scorer)
-            told = self._estimator.explain(unlabelled, scorer=self.case.scorer)
-        health = score(HealthInputs(self.objective, estimates, main_drift(results), quality))
-        estimate, truth = estimates["accuracy"], realised(window.rows, ("accuracy",))["accuracy"]
-        deviation = standard_deviation(estimate, self.objective)
+            told = () if _is_plain(window) else self._estimator.explain(unlabelled, scorer=self.case.scorer)
+        estimate = estimates["accuracy"]
+        faults = broken_columns(self.case.reference, unlabelled, (drift, quality), estimate.explanation)
+        health = score(HealthInputs(self.objective, estimates, drift, quality, faults=faults))
+        truth, deviation = (
+            realised(window.rows, ("accuracy",))["accuracy"],
+            standard_deviation(estimate, self.objective),
+        )
         if None in (estimate.value, truth.value, deviation, health.score):
             return None
-        loss = self.objective.loss(_number(estimate.value), self._reference)
-        named = [c for e in told if e.kind not in SHIFTS for c in e.columns]
-        named += [r.feature for r in health.reasons if r.feature]
+        blamed = [c for e in told if e.kind not in SHIFTS for c in e.columns]
+        own = [f.column for f in faults]
+        named = (
+            [c for c in blamed if c in own] + own + blamed + [r.feature for r in health.reasons if r.feature]
+        )
         return Judged(
             window.rows.schema.model,
             window.family,
             window.kind,
             window.columns,
             group,
-            self.objective.loss(_number(truth.value), self._reference),
+            len(window.rows),
+            self.objective.loss(_number(truth.value), self.reference),
             _number(truth.standard_error),
-            loss,
-            gain(loss, _number(deviation), len(window.rows), self.limits),
+            lasting,
+            self._loss(estimate),
+            _number(deviation),
             _number(health.score),
             tuple(dict.fromkeys(n for n in named if not n.startswith("__"))),
-            tuple(e.kind for e in told),
-            self._peers(window.rows),
+            tuple(f.kind for f in faults) or tuple(e.kind for e in told),
+            {} if _is_plain(window) and group % 5 else self._peers(window.rows),
         )
+
+    def _loss(self, estimate: PerformanceEstimate) -> float:
+        return self.objective.loss(_number(estimate.value), self.reference)
+
+
+def _is_plain(window: Window) -> bool:
+    return window.family == "calm"
 
 
 def batch_of(rows: Rows) -> EventBatch:

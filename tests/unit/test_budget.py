@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mlhealth.baseline import Null
-from mlhealth.budget import AlarmBudget, BudgetLimits, BudgetState, Ledger, Spread, gain, judge
+from mlhealth.budget import AlarmBudget, BudgetLimits, BudgetState, Ledger, Spread, Tally, gain, judge
 from mlhealth.budget_cost import cost, soon
+from mlhealth.budget_limits import SURE_FREEDOM
 from mlhealth.clock import DAY, HOUR
 from mlhealth.objective import Objective
 from mlhealth.records import (
@@ -27,7 +28,9 @@ from mlhealth.residuals import LEVELS, dependence
 
 OBJECTIVE = Objective("accuracy", 0.05)
 LIMIT = float(np.log(2160.0))
-LIMITS = BudgetLimits(OBJECTIVE, LIMIT, reference_error=0.004)
+WORD = Spread((250,), (0.0,), (1.0,), (0.018,), SURE_FREEDOM)
+"""A spread that takes intervals at their word."""
+LIMITS = BudgetLimits(OBJECTIVE, LIMIT, reference_error=0.004, spread=WORD)
 GONE = FeatureQuality(1.0, 0.0, 0.0, 0.0, ("all missing",))
 
 
@@ -116,16 +119,16 @@ def test_recovery_resolves() -> None:
     found = statuses([0.70] * 4 + [0.88] * 4)
     assert found[3] is HealthStatus.CRITICAL
     assert found[-1] is HealthStatus.HEALTHY
-    judged, after = judge(report(0.88), LIMITS, BudgetState(LIMIT, incident=True, windows=9))
-    assert after.incident
+    judged, after = judge(report(0.88), LIMITS, BudgetState(Tally(LIMIT, incident=True), windows=9))
+    assert after.primary.incident
     assert "stays open" in judged.health.reasons[-1].text
 
 
 def test_silence_neither_pages_nor_resolves() -> None:
     """A window of which nothing can be said leaves the evidence as it stands."""
-    state = BudgetState(evidence=3.0, incident=True, windows=5)
+    state = BudgetState(Tally(3.0, incident=True), windows=5)
     judged, after = judge(report(None), LIMITS, state)
-    assert after == BudgetState(3.0, incident=True, windows=6)
+    assert (after.primary, after.windows) == (Tally(3.0, incident=True), 6)
     assert judged.health.score is None
 
 
@@ -153,8 +156,8 @@ def test_learning_windows_say_what_they_would_have_done() -> None:
 
 def test_judging_twice_changes_nothing() -> None:
     """A judged report judged again from the same state gives the same report and state."""
-    once, after = judge(report(0.70), LIMITS, BudgetState(evidence=5.0))
-    assert judge(once, LIMITS, BudgetState(evidence=5.0)) == (once, after)
+    once, after = judge(report(0.70), LIMITS, BudgetState(Tally(5.0)))
+    assert judge(once, LIMITS, BudgetState(Tally(5.0))) == (once, after)
 
 
 def test_states_survive_json() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlhealth.budget import BudgetLimits, Spread
+from mlhealth.budget_limits import BudgetLimits, Spread
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.synthetic import synthetic_rows
@@ -24,7 +24,7 @@ def fitted(rows: int) -> tuple[CBPE, FitInputs]:
 def test_replayed_windows_lose_nothing() -> None:
     """On the reference's own windows residuals lie about 0, well within what the intervals allow."""
     estimator, inputs = fitted(4_000)
-    found = replay(estimator, inputs.reference, OBJECTIVE, 250)
+    found = replay(estimator, inputs.reference, [OBJECTIVE], 250)["accuracy"]
     assert len(found.residuals) == 16
     assert abs(found.residuals.mean()) < 0.5
     assert found.residuals.std() < 1.0
@@ -34,7 +34,7 @@ def test_replayed_windows_lose_nothing() -> None:
 def test_nulls_become_a_spread() -> None:
     """The nulls a baseline keeps are read back as bias, scale and deviation at each size that was replayed."""
     estimator, inputs = fitted(4_000)
-    nulls = residual_nulls(estimator, inputs.reference, OBJECTIVE, np.random.default_rng(0))
+    nulls = residual_nulls(estimator, inputs.reference, [OBJECTIVE], np.random.default_rng(0))
     spread = Spread.of(nulls[NULL, RESIDUAL], nulls[NULL, DEVIATION])
     assert spread.sizes == (250,)
     bias, scale, deviation = spread.at(500)
@@ -46,7 +46,7 @@ def test_nulls_become_a_spread() -> None:
 def test_a_short_reference_tells_nothing() -> None:
     """With fewer than eight windows there is no spread, and the limits take intervals at their word."""
     estimator, inputs = fitted(FEWEST_WINDOWS * 250 - 1)
-    assert residual_nulls(estimator, inputs.reference, OBJECTIVE, np.random.default_rng(0)) == {}
+    assert residual_nulls(estimator, inputs.reference, [OBJECTIVE], np.random.default_rng(0)) == {}
     assert BudgetLimits(OBJECTIVE, 7.0, 0.01).spread is None
 
 
