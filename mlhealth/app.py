@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, RuleBook
 from mlhealth.clock import Clock, SystemClock
-from mlhealth.config import Config, KafkaConfig, SourceConfig
+from mlhealth.config import Config
 from mlhealth.errors import ConfigError
 from mlhealth.metrics import Metrics
+from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
 from mlhealth.sources.base import Source
 from mlhealth.store import schema
 from mlhealth.store.database import Database
@@ -25,6 +23,9 @@ from mlhealth.worker.closing import Closer, Idleness
 from mlhealth.worker.intake import Intake
 from mlhealth.worker.loop import Fault, Pace, Parts, Worker
 from mlhealth.worker.models import Models
+
+if TYPE_CHECKING:
+    from mlhealth.api.door import Door
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,20 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
 
 def worker(service: Service, fault: Fault = lambda _: None) -> Worker:
     """Return the worker of a service; its source connects when it runs."""
-    source, idle = source_of(service.config.sources)
-    return worker_on(service, source, idle, fault)
+    found = sources_of(service.config.sources, Surroundings(service.database, service.clock))
+    if len(found) != 1:
+        raise ConfigError("sources: name one source")
+    return worker_on(service, found[0].source, found[0].idle, fault)
+
+
+def door(service: Service) -> Door | None:
+    """Return where events come in over HTTP, None where no source reads the inbox."""
+    from mlhealth.api.door import Door
+
+    config = inbox_config(service.config.sources)
+    if config is None:
+        return None
+    return Door(inbox_of(config, service.database), service.clock, config.max_message_bytes)
 
 
 def worker_on(service: Service, source: Source, idle: int, fault: Fault = lambda _: None) -> Worker:
@@ -75,35 +88,6 @@ def worker_on(service: Service, source: Source, idle: int, fault: Fault = lambda
     closer = Closer(service.database, models, rules, Idleness(lambda: source.ends(source.partitions()), idle))
     parts = Parts(service.database, source, models, Intake(models), closer, service.clock, service.metrics)
     return Worker(parts, worker_name(), Pace(config.checkpoint, config.buffer_bytes), fault)
-
-
-def worker_name() -> str:
-    """Return a name that no other worker has."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-
-
-def source_of(configs: Sequence[SourceConfig]) -> tuple[Source, int]:
-    """Return the source of a configuration, and after how long its partitions count as idle."""
-    if len(configs) != 1:
-        raise ConfigError("sources: name one source")
-    (config,) = configs
-    if config.kafka is None:
-        raise ConfigError("sources: only kafka can be read")
-    return _kafka_source(config.kafka), config.kafka.idle
-
-
-def _kafka_source(config: KafkaConfig) -> Source:
-    if config.client == "kafka-python":
-        from mlhealth.sources.kafka import KafkaSource
-
-        return KafkaSource(config)
-    try:
-        from mlhealth.sources.confluent import ConfluentSource
-    except ModuleNotFoundError:
-        raise ConfigError(
-            "sources: client confluent is not installed; pip install 'mlhealth[confluent]'"
-        ) from None
-    return ConfluentSource(config)
 
 
 class Background:

@@ -82,10 +82,17 @@ class KafkaConfig(Strict):
 
 
 class InboxConfig(Strict):
-    """The store's own inbox: what arrives over HTTP."""
+    """The store's own inbox: what arrives over HTTP.
+
+    `max_message_bytes`: the longest body taken. `max_rows`, `max_bytes`: how much may wait to be read before senders
+    are asked to come again later. `partitions`: how many workers may share the reading. `idle`: as for Kafka.
+    """
 
     idle: Duration = 30 * SECOND
     max_message_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    max_rows: int = Field(default=2_000_000, ge=1)
+    max_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
+    partitions: int = Field(default=1, ge=1, le=1024)
 
 
 class SourceConfig(Strict):

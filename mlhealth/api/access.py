@@ -153,4 +153,5 @@ def needs(scope: Scope) -> Callable[[Caller], Caller]:
 
 
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
+Sender = Annotated[Caller, Depends(needs(Scope.INGEST))]
 Operator = Annotated[Caller, Depends(needs(Scope.OPERATE))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from mlhealth.api import act, failures, forms, operate, pages, query
+from mlhealth.api import act, failures, forms, ingest, operate, pages, query
 from mlhealth.api.access import Sessions
 from mlhealth.api.headers import SecurityHeaders
 from mlhealth.api.services import Services
@@ -24,6 +24,7 @@ def create_app(services: Services) -> FastAPI:
     failures.install(app)
     app.include_router(operate.router)
     app.include_router(query.router)
+    app.include_router(ingest.router)
     app.include_router(act.router)
     app.include_router(pages.router)
     app.include_router(forms.router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
@@ -9,10 +10,16 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 
 from mlhealth.api.access import Forbidden
+from mlhealth.api.received import BodyTooLarge
 from mlhealth.dashboards.web.render import render
 from mlhealth.errors import AuthError, ConflictError, MlhealthError, NotFoundError, RecoverableError
+from mlhealth.events.bodies import UnknownContentType
+from mlhealth.store.inbox import InboxFull
 
 _STATUSES: tuple[tuple[type[MlhealthError], int], ...] = (
+    (UnknownContentType, 415),
+    (BodyTooLarge, 413),
+    (InboxFull, 429),
     (Forbidden, 403),
     (AuthError, 401),
     (NotFoundError, 404),
@@ -20,6 +27,7 @@ _STATUSES: tuple[tuple[type[MlhealthError], int], ...] = (
     (RecoverableError, 503),
     (MlhealthError, 400),
 )
+_RETRY_SECONDS = 5.0
 _TITLES = {
     400: "That cannot be read",
     401: "Please log in",
@@ -46,7 +54,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     if status == 401 and _is_page(request):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?{urlencode({'next': target})}", 303)
-    return _answer(request, status, str(error))
+    return _answer(request, status, str(error), getattr(error, "retry_after", None))
 
 
 async def _starlettes(request: Request, error: Exception) -> Response:
@@ -58,8 +66,9 @@ def _is_page(request: Request) -> bool:
     return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
 
 
-def _answer(request: Request, status: int, text: str) -> Response:
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
+def _answer(request: Request, status: int, text: str, retry_after: float | None = None) -> Response:
+    waiting = {"Retry-After": str(ceil(retry_after or _RETRY_SECONDS))}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: waiting, 503: waiting}.get(status)
     if not _is_page(request):
         return JSONResponse({"detail": text}, status, headers)
     title = _TITLES.get(status, "That did not work")

@@ -19,7 +19,7 @@ from mlhealth.stream_queries import RejectionLine
 router = APIRouter(prefix="/v1", tags=["query"])
 Parts = Annotated[Services, Depends(services)]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the newest.")]
-_VERSION = "/models/{model}/versions/{version}"
+VERSION = "/models/{model}/versions/{version}"
 
 
 def moment(text: str) -> int:
@@ -63,13 +63,13 @@ def models(parts: Parts, _caller: Reader) -> tuple[VersionSummary, ...]:
     return parts.queries.versions()
 
 
-@router.get(_VERSION, summary="One model version")
+@router.get(VERSION, summary="One model version")
 def version(named: Named, parts: Parts, _caller: Reader) -> VersionSummary:
     """Return a model version with its latest windows."""
     return parts.queries.version(named.model, named.version)
 
 
-@router.get(_VERSION + "/windows", summary="The windows of a period in short")
+@router.get(VERSION + "/windows", summary="The windows of a period in short")
 def windows(
     named: Named,
     parts: Parts,
@@ -81,7 +81,7 @@ def windows(
     return parts.queries.lines(named.model, named.version, chosen, limit=limit)
 
 
-@router.get(_VERSION + "/reports", summary="The whole reports of a period", response_model=list[WindowReport])
+@router.get(VERSION + "/reports", summary="The whole reports of a period", response_model=list[WindowReport])
 def reports(
     named: Named,
     parts: Parts,
@@ -93,13 +93,13 @@ def reports(
     return parts.queries.reports(named.model, named.version, chosen, segment=page.segment, limit=page.limit)
 
 
-@router.get(_VERSION + "/reports/{start}", summary="The report of one window", response_model=WindowReport)
+@router.get(VERSION + "/reports/{start}", summary="The report of one window", response_model=WindowReport)
 def report(named: Named, start: str, parts: Parts, _caller: Reader, segment: str = "") -> WindowReport:
     """Return the latest revision of the window that starts at `start`."""
     return parts.queries.report(named.model, named.version, moment(start), segment=segment)
 
 
-@router.get(_VERSION + "/baselines", summary="The baselines of a model version, newest first")
+@router.get(VERSION + "/baselines", summary="The baselines of a model version, newest first")
 def baselines(named: Named, parts: Parts, _caller: Reader) -> tuple[BaselineLine, ...]:
     """Return what is known of each baseline, without its data."""
     return parts.queries.baselines(named.model, named.version)

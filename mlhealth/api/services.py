@@ -9,6 +9,7 @@ from typing import cast
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from mlhealth.api.door import Door
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.queries import Queries
 from mlhealth.store.tokens import Tokens
@@ -20,7 +21,10 @@ def _all_ready() -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Services:
-    """Parts that routes use. `host` is the address served; `unready` returns a sentence per part that is not ready."""
+    """Parts that routes use. `host` is the address served; `unready` returns a sentence per part that is not ready.
+
+    `door`: where events come in; None where no source is an inbox.
+    """
 
     queries: Queries
     tokens: Tokens
@@ -28,6 +32,7 @@ class Services:
     clock: Clock = field(default_factory=SystemClock)
     host: str = "127.0.0.1"
     unready: Callable[[], Sequence[str]] = _all_ready
+    door: Door | None = None
 
 
 def services(request: Request) -> Services:

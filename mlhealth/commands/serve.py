@@ -81,6 +81,7 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
     from mlhealth.api.access import check_address
     from mlhealth.api.app import create_app
     from mlhealth.api.services import Services
+    from mlhealth.app import door
     from mlhealth.queries import Queries
     from mlhealth.store.tokens import Tokens
 
@@ -94,6 +95,7 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
         clock=service.clock,
         host=listen.host,
         unready=background.unready if background else list,
+        door=door(service),
     )
     server = uvicorn.Server(
         uvicorn.Config(create_app(services), listen.host, listen.port, log_config=None, server_header=False)

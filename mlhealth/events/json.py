@@ -66,6 +66,12 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
     return Decoded(found.batch, parsed.message[found.kept], (*faults, *found.rejections))
 
 
+def check(value: bytes) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many events a message holds, and the number and reason of those that are no JSON object."""
+    events = _events(value)
+    return len(events), [(row, event) for row, event in enumerate(events) if isinstance(event, str)]
+
+
 def _origin(messages: Messages, message: NDArray[np.int32], row: NDArray[np.int64]) -> Origin:
     places = tuple((p.topic, p.number) for p in messages.partitions)
     return Origin(places, messages.index[message], messages.offsets[message], row)

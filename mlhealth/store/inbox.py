@@ -97,16 +97,6 @@ class Inbox:
                     self._add(connection, number, entry, now)
         return None
 
-    def full(self) -> InboxFull | None:
-        """Return the refusal that any request would meet now, so that no body is read in vain."""
-        t = inbox_partitions.c
-        with self.database.read() as connection:
-            found = connection.execute(
-                sa.select(t.partition).where(t.rows < self._rows, t.bytes < self._bytes).limit(1)
-            ).first()
-            is_new = connection.execute(sa.select(t.partition).limit(1)).first() is None
-        return None if found is not None or is_new else self._refusal()
-
     def prepare(self) -> None:
         """Make the partitions that are not there yet."""
         rows = [{"partition": number} for number in range(self.limits.partitions)]
