@@ -39,6 +39,10 @@ def replay(
         float | None,
         typer.Option(help="Event time per wall time: 60 sends an hour in a minute; default at once."),
     ] = None,
+    partitions: Annotated[
+        int | None,
+        typer.Option(help="Create the topic with so many partitions, where it is not there.", min=1),
+    ] = None,
     per_message: Annotated[int, typer.Option(help="Rows per message.", min=1)] = 1,
     complete: Annotated[bool, typer.Option(help="Tell at the end that no earlier event follows.")] = True,
     window: Annotated[str, typer.Option(help="The end told is a whole number of these.")] = "1d",
@@ -51,7 +55,7 @@ def replay(
     from mlhealth.config import KafkaConfig
     from mlhealth.replay import Replay
     from mlhealth.sources.base import Address
-    from mlhealth.sources.kafka_producer import EventWriter
+    from mlhealth.sources.kafka_producer import EventWriter, create_topic
     from mlhealth.tables import read_table
 
     table = read_table(file)
@@ -59,6 +63,8 @@ def replay(
     found = replace(found, version=version or found.version)
     rows = Replay.of(table, found, per_message=per_message, name=str(file))
     config = KafkaConfig(bootstrap=bootstrap, topics=(topic,))
+    if partitions is not None:
+        create_topic(config, topic, partitions)
     writer = EventWriter(config, topic, Address(found.model, found.version))
     try:
         _send(rows, writer, speed)

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
 
 from mlhealth.clock import to_iso
 from mlhealth.config import KafkaConfig
-from mlhealth.errors import SourceUnavailable
+from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, WATERMARK_HEADER, Address
 from mlhealth.sources.kafka_settings import client_settings, translated
+
+
+def create_topic(config: KafkaConfig, topic: str, partitions: int) -> None:
+    """Create a topic with the broker's default replication, unless it is there."""
+    with _admin(config) as admin:
+        try:
+            admin.create_topics([NewTopic(topic, partitions, -1)])
+        except TopicAlreadyExistsError:
+            return
+
+
+def _require(config: KafkaConfig, topic: str) -> None:
+    """Raise ConfigError where there is no such topic: a producer would wait a minute for it to appear."""
+    with _admin(config) as admin:
+        if topic in admin.list_topics():
+            return
+    raise ConfigError(f"kafka {config.bootstrap}: there is no topic {topic}; create it first")
+
+
+@contextmanager
+def _admin(config: KafkaConfig) -> Iterator[Any]:
+    with translated(config):
+        admin = KafkaAdminClient(**client_settings(config.bootstrap, config.security))
+        try:
+            yield admin
+        finally:
+            admin.close()
 
 
 class EventWriter:
@@ -21,6 +51,7 @@ class EventWriter:
         self._config = config
         self._topic = topic
         self._failed: list[BaseException] = []
+        _require(config, topic)
         self.headers = [(MODEL_HEADER, address.model.encode()), (VERSION_HEADER, address.version.encode())]
         with translated(config):
             self._producer: Any = KafkaProducer(
@@ -31,8 +62,6 @@ class EventWriter:
                 max_request_size=config.max_message_bytes,
             )
             found = self._producer.partitions_for(topic)
-        if not found:
-            raise SourceUnavailable(f"kafka {config.bootstrap}: there is no topic {topic}; create it first")
         self.partitions: Sequence[int] = sorted(found)
 
     def send(self, partition: int, body: bytes) -> None:

@@ -67,12 +67,20 @@ def translated(config: KafkaConfig) -> Iterator[None]:
     except MlhealthError:
         raise  # an owner that was called back has its own troubles, with its store for one
     except KafkaError as error:
-        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        text = f"kafka {config.bootstrap}: {_told(error)}"
         if getattr(error, "retriable", False) or type(error).__name__ in _PASSING:
-            raise SourceUnavailable(f"kafka {config.bootstrap}: {type(error).__name__}: {text}") from error
-        raise ConfigError(f"kafka {config.bootstrap}: {type(error).__name__}: {text}") from error
+            raise SourceUnavailable(text) from error
+        raise ConfigError(text) from error
     except (OSError, ValueError) as error:
         raise SourceUnavailable(f"kafka {config.bootstrap}: {error}") from error
+
+
+def _told(error: KafkaError) -> str:
+    """Return the first line of what an error says, its kind in front once."""
+    kind = type(error).__name__
+    lines = str(error).strip().splitlines()
+    said = lines[0].removeprefix(f"{kind}: ").strip() if lines else ""
+    return f"{kind}: {said}" if said and said != kind else kind
 
 
 _PASSING = {
