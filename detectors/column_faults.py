@@ -159,8 +159,8 @@ def _categorical(before: pd.Series, after: pd.Series) -> Found | None:
     if unseen.sum() > max(LEAST_SHARE, SURE / np.sqrt(len(after)) / 5):
         return _unseen(unseen, [str(name) for name in usual.index[:MOST_NAMES]])
     names = usual.index
-    p: Floats = usual.to_numpy(np.float64)
-    q: Floats = now.reindex(names, fill_value=0.0).to_numpy(np.float64)
+    p = np.asarray(usual, dtype=np.float64)
+    q = np.asarray(now.reindex(names, fill_value=0.0), dtype=np.float64)
     error = float(np.sqrt(len(names) * (1 / len(after) + 1 / len(before)))) / 2.0
     moved = 0.5 * float(np.abs(p - q).sum())
     if moved < max(LEAST_SHARE, error) or len(names) < 2:

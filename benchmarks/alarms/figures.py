@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from benchmarks.alarms.judging import Judged
+from benchmarks.alarms.judging import RATES
+from benchmarks.alarms.judging_records import Judged
+from mlhealth.budget_limits import BudgetLimits, gains
+from mlhealth.clock import DAY
 
 DAYS = 10_000
 """Model-days simulated from the judged windows of each table."""
-WINDOWS_A_DAY = 24
-PERIOD = 90 * WINDOWS_A_DAY
-"""Windows in which one false page is allowed."""
+PERIOD = 90 * DAY
+"""Time in which one false page is allowed."""
 BLOCK = 12
 """Windows drawn together, in their order."""
 HARMLESS, HARMFUL = 0.02, 0.05
+DROPS = ((0.15, 1.0), (0.07, 0.15), (0.05, 0.07), (0.02, 0.05), (-1.0, 0.02))
+"""True losses of lasting treatments, from and up to."""
+GOALS = {"power_15_points": (0.15, 2), "power_7_points": (0.07, 24), "power_5_points": (0.05, 168)}
+"""By figure: least true loss, and hourly windows within which it is to be found."""
 
 Row = dict[str, str | float | int | None]
+Limits = Mapping[tuple[str, str], BudgetLimits]
+"""By how the limit was found and the windows' length."""
+LASTING = ("corrupt", "covariate", "prior")
 
 
-def incidents(gains: Sequence[float], limit: float, rng: np.random.Generator, windows: int) -> int:
+def evidence(windows: Sequence[Judged], limits: BudgetLimits) -> NDArray[np.float64]:
+    """Return the evidence of each window, in nats, in order."""
+    return np.array([float(gains(np.array(j.loss), j.deviation, j.rows, limits)) for j in windows])
+
+
+def incidents(known: NDArray[np.float64], limit: float, rng: np.random.Generator, windows: int) -> int:
     """Return how many pages open in a stream of `windows`, drawn in blocks from the evidence of judged windows."""
-    known = np.asarray(gains)
     starts = rng.integers(0, len(known), windows // BLOCK + 1)
     drawn = known[(starts[:, None] + np.arange(BLOCK)) % len(known)].ravel()[:windows]
     total, opened, open_now = 0.0, 0, False
@@ -37,93 +50,188 @@ def incidents(gains: Sequence[float], limit: float, rng: np.random.Generator, wi
     return opened
 
 
-def found_after(gains: Sequence[float], limit: float, longest: int) -> int | None:
-    """Return after how many windows of a lasting break a page opens; None where not within `longest`."""
+def found_after(known: NDArray[np.float64], limit: float, longest: int) -> int | None:
+    """Return after how many windows of a lasting treatment a page opens; None where not within `longest`."""
     total = 0.0
     for count in range(1, longest + 1):
-        total = max(total + gains[(count - 1) % len(gains)], 0.0)
+        total = max(total + known[(count - 1) % len(known)], 0.0)
         if total >= limit:
             return count
     return None
 
 
-def false_pages(judged: Sequence[Judged], limit: float, seed: int) -> list[Row]:
-    """Return, by table and kind of calm stream, false pages per period of the budget."""
+def false_pages(judged: Sequence[Judged], limits: Mapping[str, Limits], seed: int) -> list[Row]:
+    """Return, by table, null and kind of calm stream, false pages per period of the budget at hourly windows."""
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
-    windows = DAYS * WINDOWS_A_DAY
+    windows = DAYS * 24
     for table in sorted({j.table for j in judged}):
+        own = [j for j in judged if j.table == table and j.family == "calm"]
         row: Row = {"table": table}
-        for kind in ("iid", "in order"):
-            own = [j.gain for j in judged if (j.table, j.family, j.kind) == (table, "calm", kind)]
-            row[f"calm, {kind}"] = incidents(own, limit, rng, windows) / windows * PERIOD
-        row["windows judged"] = sum(j.table == table and j.family == "calm" for j in judged)
+        for null in ("bootstrap", "bound"):
+            at = limits[table][null, "1 hour"]
+            for kind in ("iid", "in order"):
+                known = evidence([j for j in own if j.kind == kind], at)
+                pages = incidents(known, at.limit, rng, windows) / windows * PERIOD / RATES["1 hour"]
+                row[f"{null}, {kind}"] = pages
+        rows.append({**row, "limit, nats": limits[table]["bootstrap", "1 hour"].limit, "windows": len(own)})
+    return rows
+
+
+def power(judged: Sequence[Judged], limits: Mapping[str, Limits]) -> list[Row]:
+    """Return the power curve: by true loss, null and window length, the share found within a time, and how soon."""
+    rows: list[Row] = []
+    for low, high in DROPS:
+        groups = _groups(judged, low, high)
+        row: Row = {"true loss": _between(low, high), "treatments": len(groups)}
+        for null in ("bootstrap", "bound"):
+            for longest in (2, 24, 168):
+                row[f"{null}, {longest} h"] = _share(groups, limits, (null, "1 hour"), longest)
+        row["15 min windows, 1 day"] = _share(groups, limits, ("bootstrap", "15 minutes"), 96)
+        row["daily windows, 1 week"] = _share(groups, limits, ("bootstrap", "1 day"), 7)
         rows.append(row)
     return rows
 
 
-def power(judged: Sequence[Judged], limit: float) -> list[Row]:
-    """Return, by size of the true drop, the share of lasting breaks and shifts found in time."""
+def goals(judged: Sequence[Judged], limits: Mapping[str, Limits]) -> dict[str, float | None]:
+    """Return the shares of lasting losses found in the times that are the goals."""
+    at = ("bootstrap", "1 hour")
+    found: dict[str, float | None] = {}
+    for name, (least, longest) in GOALS.items():
+        groups = _groups(judged, least, 1.0)
+        found[name] = _share(groups, limits, at, longest)
+        found[f"{name}_treatments"] = float(len(groups))
+    return found
+
+
+def _groups(judged: Sequence[Judged], low: float, high: float) -> list[list[Judged]]:
     groups: dict[tuple[str, int], list[Judged]] = {}
     for j in judged:
-        if j.family in ("corrupt", "covariate", "prior"):
+        if j.family in LASTING and low <= j.lasting < high:
             groups.setdefault((j.table, j.group), []).append(j)
-    rows: list[Row] = []
-    for least, longest in ((0.15, 2), (0.07, 24), (0.05, 168)):
-        chosen = [g for g in groups.values() if np.mean([j.drop for j in g]) >= least]
-        times = [found_after([j.gain for j in g], limit, longest) for g in chosen]
-        share = float(np.mean([t is not None for t in times])) if times else None
-        label = f"drop of at least {least:.0%}"
-        rows.append({"lasting": label, "within windows": longest, "found": share, "breaks": len(times)})
-    return rows
+    return list(groups.values())
+
+
+def _share(
+    groups: Sequence[Sequence[Judged]], limits: Mapping[str, Limits], at: tuple[str, str], longest: int
+) -> float | None:
+    told = [limits[g[0].table][at] for g in groups]
+    times = [found_after(evidence(g, one), one.limit, longest) for g, one in zip(groups, told, strict=True)]
+    return _mean([t is not None for t in times])
+
+
+def _between(low: float, high: float) -> str:
+    if high >= 1.0:
+        return f"{100 * low:.0f} points and more"
+    return f"up to {100 * high:.0f} points" if low < 0 else f"{100 * low:.0f} to {100 * high:.0f} points"
 
 
 def harmless(judged: Sequence[Judged]) -> list[Row]:
     """Return the share of single windows on which each rule speaks, by what is truly lost."""
-    rules = sorted({name for j in judged for name in j.peers})
+    asked = [j for j in judged if j.peers]
+    rules = sorted({name for j in asked for name in j.peers})
     kinds = {
-        "calm": [j for j in judged if j.family == "calm"],
-        "shifted, lost at most 2 points": [
-            j for j in judged if j.family in ("covariate", "prior", "natural") and j.drop <= HARMLESS
+        "calm": [j for j in asked if j.family == "calm"],
+        "shifted, loses at most 2 points": [
+            j for j in asked if j.family in ("covariate", "prior") and j.lasting <= HARMLESS
         ],
-        "lost at least 5 points": [j for j in judged if j.drop >= max(HARMFUL, 2 * j.error)],
+        "broken, loses at most 2 points": [
+            j for j in asked if j.family == "corrupt" and j.lasting <= HARMLESS
+        ],
+        "natural, lost at most 2 points": [j for j in asked if j.family == "natural" and j.drop <= HARMLESS],
+        "loses at least 5 points": [j for j in asked if j.family in LASTING and j.lasting >= HARMFUL],
     }
     rows: list[Row] = []
-    for name in ("mlhealth score at most 20", *rules):
+    for name in ("mlhealth score at most 20", "mlhealth score at most 50", *rules):
         row: Row = {"rule, per window": name}
+        least = float(name.rsplit(" ", 1)[1]) if name.startswith("mlhealth") else 0.0
         for kind, chosen in kinds.items():
-            alarms = [j.score <= 20.0 if name.startswith("mlhealth") else j.peers[name] for j in chosen]
-            row[kind] = float(np.mean(alarms)) if alarms else None
+            spoken = [
+                j.score <= least if least else j.peers[name] for j in chosen if least or name in j.peers
+            ]
+            row[kind] = _mean(spoken)
         rows.append(row)
     rows.append({"rule, per window": "windows", **{k: len(v) for k, v in kinds.items()}})
     return rows
 
 
 def health(judged: Sequence[Judged]) -> dict[str, float | None]:
-    """Return how the score ranks windows by true drop, finds real drops, and keeps its word at both ends."""
-    score = np.array([j.score for j in judged])
-    drop = np.array([j.drop for j in judged])
-    fallen = np.array([j.drop >= max(HARMFUL, 2 * j.error) for j in judged])
+    """Return how the score ranks windows by true drop, finds real drops, and keeps its word at both ends.
+
+    Over windows of lasting treatments, whose true losses are spread evenly, and for all but the rank correlation one
+    calm window in ten, so that they do not drown the others. Natural windows, where labels may have changed their
+    meaning unseen, are counted beside, in `_with_natural`.
+    """
+    lasting = [j for j in judged if j.family in LASTING]
+    calm = [j for j in judged if j.family == "calm"][::10]
+    natural = [j for j in judged if j.family == "natural"]
+    mixed = lasting + calm
+    score, drop = (np.array([getattr(j, name) for j in mixed]) for name in ("score", "drop"))
     return {
-        "health_spearman": float(spearmanr(-score, drop).statistic),
-        "health_auroc": _auroc(-score, fallen),
+        "health_spearman": _spearman(lasting),
+        "health_spearman_possible": _possible(lasting),
+        "health_spearman_of_lasting_loss": _spearman(lasting, "lasting"),
+        "health_spearman_with_natural": _spearman(lasting + natural),
+        "health_auroc": _auroc_of(mixed),
+        "health_auroc_with_natural": _auroc_of(mixed + natural),
         "fallen_of_score_at_most_20": _mean(drop[score <= 20.0] > HARMFUL),
         "fallen_of_score_at_least_80": _mean(drop[score >= 80.0] > HARMFUL),
     }
 
 
+def _auroc_of(windows: Sequence[Judged]) -> float | None:
+    """Return how well the score tells drops that are real from windows that lost at most 2 points."""
+    drop, score = (np.array([getattr(j, name) for j in windows]) for name in ("drop", "score"))
+    error = np.array([j.error for j in windows])
+    fallen = drop >= np.maximum(HARMFUL, 2 * error)
+    settled = fallen | (drop <= HARMLESS)
+    return _auroc(-score[settled], fallen[settled])
+
+
 def attribution(judged: Sequence[Judged]) -> dict[str, float | None]:
     """Return how often a single broken column is named first, or among the first three, and its kind rightly.
 
-    Windows count in which the break costs anything that could be noticed: the true drop is at least 2 points.
+    Windows count in which the break costs anything that could be noticed: its true loss is at least 2 points.
     """
-    single = [j for j in judged if j.family == "corrupt" and len(j.columns) == 1 and j.drop >= HARMLESS]
+    single = [j for j in judged if j.family == "corrupt" and len(j.columns) == 1 and j.lasting >= HARMLESS]
     return {
         "attribution_top1": _mean([j.columns[0] in j.suspects[:1] for j in single]),
         "attribution_top3": _mean([j.columns[0] in j.suspects[:3] for j in single]),
         "attribution_kind": _mean([j.kind in j.kinds for j in single]),
         "attribution_windows": float(len(single)),
     }
+
+
+def intervals(
+    judged: Sequence[Judged], figures: Callable[[Sequence[Judged]], Mapping[str, float | None]], seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return 90 % intervals of figures, by drawing whole tables again (a table's windows are not independent)."""
+    rng = np.random.default_rng(seed)
+    by_table = {t: [j for j in judged if j.table == t] for t in sorted({j.table for j in judged})}
+    names, drawn = list(by_table), []
+    for _ in range(200):
+        picked = [names[i] for i in rng.integers(0, len(names), len(names))]
+        drawn.append(figures([j for name in picked for j in by_table[name]]))
+    found = {}
+    for figure in drawn[0]:
+        known = [d[figure] for d in drawn if d[figure] is not None and np.isfinite(d[figure] or 0.0)]
+        if known:
+            low, high = np.quantile(np.array(known, dtype=np.float64), [0.05, 0.95])
+            found[figure] = (float(low), float(high))
+    return found
+
+
+def _spearman(windows: Sequence[Judged], truth: str = "drop") -> float | None:
+    if len(windows) < 3:
+        return None
+    return float(spearmanr([-j.score for j in windows], [getattr(j, truth) for j in windows]).statistic)
+
+
+def _possible(windows: Sequence[Judged]) -> float | None:
+    """Return the rank correlation of what treatments truly cost with what single windows of them lost."""
+    if len(windows) < 3:
+        return None
+    return float(spearmanr([j.lasting for j in windows], [j.drop for j in windows]).statistic)
 
 
 def _auroc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float | None:

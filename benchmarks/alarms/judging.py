@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.alarms.peers import PeerRules
+from benchmarks.alarms.judging_records import Judged
+from benchmarks.alarms.peers import EvidentlyRule
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.baseline import Baseline
 from mlhealth.broken import broken_columns
@@ -34,32 +35,6 @@ RATES = {"15 minutes": 15 * MINUTE, "1 hour": HOUR, "1 day": DAY}
 """Window lengths at which the budget is tried."""
 NULLS = {"bootstrap": True, "bound": False}
 """Ways to find the limit, and whether they draw from reference windows."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One window and what was said of it; losses are in units of the tolerance's kind.
-
-    `group`: windows of one lasting treatment share it. `drop`: true, from the window's labels, with its standard error;
-    `lasting`: what the window's treatment truly costs. `loss`: estimated, with its `deviation`. `suspects`: columns
-    named as broken, first one first. `peers`: which peers' rules alarm.
-    """
-
-    table: str
-    family: str
-    kind: str
-    columns: tuple[str, ...]
-    group: int
-    rows: int
-    drop: float
-    error: float
-    lasting: float
-    loss: float
-    deviation: float
-    score: float
-    suspects: tuple[str, ...]
-    kinds: tuple[str, ...]
-    peers: dict[str, bool] = field(default_factory=dict)
 
 
 class Judge:
@@ -98,7 +73,7 @@ class Judge:
             for name, drawn in NULLS.items()
             for rate, width in RATES.items()
         }
-        self._peers = PeerRules(case.reference)
+        self._peers = EvidentlyRule(case.reference)
         self.reference = baseline.metrics["accuracy"].value
 
     def __call__(self, window: Window, group: int, lasting: float = 0.0) -> Judged | None:

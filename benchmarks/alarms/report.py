@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.alarms import figures
 from benchmarks.alarms.figures import Row
-from benchmarks.alarms.judging import Judged
+from benchmarks.alarms.judging_records import Judged
+from benchmarks.alarms.streams import ROWS
 from benchmarks.results import ROOT, markdown_table, write_results
 
 PAGE = ROOT / "docs" / "alarms.md"
@@ -17,36 +18,58 @@ MARK = "<!-- measured: written by python -m benchmarks.alarms -->"
 
 
 def publish(
-    judged: Sequence[Judged], false_pages: Sequence[Row], power: Sequence[Row], *, write_docs: bool
+    judged: Sequence[Judged], limits: Mapping[str, figures.Limits], seed: int, *, write_docs: bool
 ) -> Path:
     """Print every table, write `benchmarks/results/alarms.json` and, if asked, the page; return the JSON's path."""
-    rates = [float(row[kind] or 0.0) for row in false_pages for kind in ("calm, iid", "calm, in order")]
-    named: dict[str, float | None] = {
-        "false_alarms_per_budget": float(np.mean(rates)),
-        "power_15_points": _found(power, 0),
-        "power_7_points": _found(power, 1),
-        "power_5_points": _found(power, 2),
-        **figures.health(judged),
-        **figures.attribution(judged),
-    }
+    pages = figures.false_pages(judged, limits, seed)
+    named = _figures(judged, pages, limits)
+    spread = figures.intervals(judged, lambda some: _by_windows(some, limits), seed)
+    power = figures.power(judged, limits)
     parts = [
-        ("False pages per 90 days where one is allowed", false_pages),
-        ("Lasting losses found in time", power),
+        ("False pages per 90 days where one is allowed", pages),
+        ("Share of lasting losses found, by how the limit was found and within how long", power),
         ("Share of single windows on which a rule speaks", figures.harmless(judged)),
-        ("Figures", [{"figure": k, "value": _rounded(v)} for k, v in named.items()]),
+        ("Figures", [_line(name, value, spread) for name, value in named.items()]),
     ]
     text = "\n\n".join(f"### {title}\n\n{markdown_table(_shown(rows))}" for title, rows in parts)
-    print(text)
+    print(text, flush=True)
     if write_docs and PAGE.exists():
         before = PAGE.read_text().split(MARK)[0]
-        scope = f"{len(judged)} windows of 500 rows of {len({j.table for j in judged})} tables."
+        scope = f"{len(judged):,} windows of {ROWS:,} rows of {len({j.table for j in judged})} tables."
         PAGE.write_text(f"{before}{MARK}\n\n{scope}\n\n{text}\n")
-    return write_results("alarms", named, [*false_pages, *power])
+    low_high: dict[str, float] = {}
+    for name, (low, high) in spread.items():
+        low_high |= {f"{name}_low": low, f"{name}_high": high}
+    return write_results("alarms", {**named, **low_high}, [*pages, *power])
 
 
-def _found(power: Sequence[Row], place: int) -> float | None:
-    value = power[place]["found"]
-    return None if value is None else float(value)
+def _figures(
+    judged: Sequence[Judged], pages: Sequence[Row], limits: Mapping[str, figures.Limits]
+) -> dict[str, float | None]:
+    def mean(null: str) -> float:
+        return float(
+            np.mean([float(row[f"{null}, {kind}"] or 0.0) for row in pages for kind in ("iid", "in order")])
+        )
+
+    return {
+        "false_alarms_per_budget": mean("bootstrap"),
+        "false_alarms_per_budget_of_the_bound": mean("bound"),
+        **_by_windows(judged, limits),
+    }
+
+
+def _by_windows(judged: Sequence[Judged], limits: Mapping[str, figures.Limits]) -> dict[str, float | None]:
+    return {**figures.goals(judged, limits), **figures.health(judged), **figures.attribution(judged)}
+
+
+def _line(name: str, value: float | None, spread: Mapping[str, tuple[float, float]]) -> Row:
+    low, high = spread.get(name, (None, None))
+    told = (
+        ""
+        if low is None or high is None or name.endswith(("windows", "treatments"))
+        else f"{low:.3f} to {high:.3f}"
+    )
+    return {"figure": name, "value": _rounded(value), "90 % interval over tables": told}
 
 
 def _shown(rows: Sequence[Row]) -> list[Row]:
