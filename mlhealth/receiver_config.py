@@ -180,6 +180,24 @@ class KubernetesConfig(HttpSettings):
     queue: str | None = None
 
 
+class KubeflowPipelinesConfig(HttpSettings):
+    """A pipeline of Kubeflow Pipelines, by the address before `/apis`.
+
+    `parameters`: further pipeline parameters and the field of the request each gets. `gpus`: what a run uses.
+    """
+
+    url: Url
+    pipeline_id: str
+    pipeline_version_id: str | None = None
+    experiment_id: str | None = None
+    service_account: str | None = None
+    token: Secret | None = None
+    gpus: float = Field(default=0, ge=0)
+    parameters: Mapping[
+        str, Literal["request_id", "model", "version", "rule", "reason", "data_start", "data_end"]
+    ] = {}
+
+
 class KafkaTrainingConfig(Strict):
     """A topic that training services read: one CloudEvent per request."""
 
@@ -198,6 +216,7 @@ class TrainingConfig(Strict):
     webhook: TrainingWebhookConfig | None = None
     ray: RayConfig | None = None
     kubernetes: KubernetesConfig | None = None
+    kubeflow_pipelines: KubeflowPipelinesConfig | None = None
     kafka: KafkaTrainingConfig | None = None
     poll: Duration = 30 * SECOND
     forget: Duration = 2 * DAY
@@ -216,7 +235,7 @@ class TrainingConfig(Strict):
 
 
 RECEIVER_KINDS = ("webhook", "alertmanager", "pagerduty", "slack", "teams", "email", "apprise")
-TRAINING_KINDS = ("webhook", "ray", "kubernetes", "kafka")
+TRAINING_KINDS = ("webhook", "ray", "kubernetes", "kubeflow_pipelines", "kafka")
 
 
 def _one_of(config: Strict, kinds: tuple[str, ...]) -> str:

@@ -107,6 +107,7 @@ _WORDS = {
         "canceled",
         "aborted",
         "lost",
+        "skipped",
     },
     RetrainingStatus.RUNNING: {"running", "started", "in_progress", "active"},
     RetrainingStatus.SUBMITTED: {

@@ -6,6 +6,7 @@ request as JSON in the environment variable MLHEALTH_REQUEST.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ from mlhealth.receiver_config import RayConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 
 REQUEST_VARIABLE = "MLHEALTH_REQUEST"
+RESULT = "MLHEALTH_RESULT "
+"""A line of the job's log that starts so says, as JSON, what it made: `MLHEALTH_RESULT {"version": "4"}`."""
 
 
 class RayTraining(TrainingService):
@@ -53,7 +56,9 @@ class RayTraining(TrainingService):
             return Progress(RetrainingStatus.FAILED, "the cluster no longer knows the job")
         if not 200 <= answer.status < 300:
             raise refusal(self._call(self._job_url(job.job), None, "GET"), answer)
-        return self._progress(answer)
+        progress = self._progress(answer)
+        is_done = progress.status is RetrainingStatus.SUCCEEDED
+        return self._with_result(progress, job.job) if is_done else progress
 
     def _progress(self, answer: Answer) -> Progress:
         said = answer.json()
@@ -62,9 +67,16 @@ class RayTraining(TrainingService):
             raise PermanentError(f"Ray's answer about the job is not understood: {str(said)[:200]}")
         began, ended = said.get("start_time"), said.get("end_time")
         spent = round((ended - began) / 1000 * self._config.gpus) if began and ended else None
-        metadata = said.get("metadata") or {}
         message = said.get("message")
-        return Progress(status, str(message)[:1000] if message else None, metadata.get("new_version"), spent)
+        return Progress(status, str(message)[:1000] if message else None, None, spent)
+
+    def _with_result(self, progress: Progress, job: str) -> Progress:
+        """Return the end of a job with the version it says it made; a log that cannot be had is asked for again."""
+        log = deliver(self._call(f"{self._job_url(job)}/logs", None, "GET")).json()
+        made = result_of(str(log.get("logs", ""))) if isinstance(log, dict) else {}
+        version = made.get("version")
+        spent = made.get("gpu_seconds", progress.gpu_seconds)
+        return replace(progress, new_version=None if version is None else str(version), gpu_seconds=spent)
 
     def _job(self, request: RetrainingRequest) -> dict[str, Any]:
         environment = dict(self._config.runtime_env)
@@ -84,3 +96,17 @@ class RayTraining(TrainingService):
 
     def _call(self, url: str, data: Any, method: str) -> Call:
         return json_call(url, data, self._config, method=method).bearing(self._config.token)
+
+
+def result_of(log: str) -> dict[str, Any]:
+    r"""Return what the last result line of a job's log says; empty where there is none.
+
+    >>> result_of('epoch 9\nMLHEALTH_RESULT {"version": "4"}')
+    {'version': '4'}
+    """
+    lines = [line.removeprefix(RESULT) for line in log.splitlines() if line.startswith(RESULT)]
+    try:
+        said = orjson.loads(lines[-1]) if lines else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
@@ -82,6 +83,8 @@ def ray(jobs: TrainingJobs) -> Callable[[Request], Answer]:
     """Ray's Jobs API: a submission id that is known already is a 500 with words."""
 
     def judge(asked: Request) -> Answer:
+        if asked.path.endswith("/logs"):
+            return Reply(200, b'{"logs": "epoch 1\\nMLHEALTH_RESULT {\\"version\\": \\"4\\"}\\n"}')
         if asked.method == "GET":
             job = asked.path.rpartition("/")[2]
             if job not in jobs.jobs:
@@ -141,6 +144,45 @@ def kubernetes(jobs: TrainingJobs) -> Callable[[Request], Answer]:
     return judge
 
 
+def kubeflow_pipelines(jobs: TrainingJobs) -> Callable[[Request], Answer]:
+    """The run service of Kubeflow Pipelines: no idempotency key, a filter, a run id of its own."""
+    collection = "/apis/v2beta1/runs"
+
+    def run(name: str) -> dict[str, Any]:
+        return {
+            "run_id": f"run-of-{name}", "display_name": name, "state": jobs.jobs[name],
+            "created_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:10:00Z",
+        }  # fmt: skip
+
+    def judge(asked: Request) -> Answer:
+        if asked.headers.get("authorization") != "Bearer t0ken":
+            return Reply(401)
+        place = urlsplit(asked.path)
+        if asked.method == "GET" and place.path == collection:
+            (wanted,) = json.loads(parse_qs(place.query)["filter"][0])["predicates"]
+            assert (wanted["operation"], wanted["key"]) == ("EQUALS", "display_name")
+            found = [run(name) for name in jobs.jobs if name == wanted["string_value"]]
+            return Reply(200, json.dumps({"runs": found, "total_size": len(found)} if found else {}).encode())
+        if asked.method == "GET":
+            name = place.path.removeprefix(f"{collection}/run-of-")
+            return Reply(200, json.dumps(run(name)).encode()) if name in jobs.jobs else Reply(404)
+        made = asked.json
+        known = {
+            "display_name",
+            "description",
+            "pipeline_version_reference",
+            "runtime_config",
+            "experiment_id",
+        }
+        if place.path != collection or not set(made) <= known or not made["pipeline_version_reference"]:
+            return Reply(400)
+        json.loads(made["runtime_config"]["parameters"]["mlhealth_request"])
+        jobs.jobs[made["display_name"]] = "PENDING"
+        return Reply(200, json.dumps(run(made["display_name"])).encode())
+
+    return judge
+
+
 @dataclass(frozen=True)
 class Case:
     """How to reach a strict training service with one kind of adapter."""
@@ -162,6 +204,13 @@ CASES = {
         kubernetes,
         lambda url, folder: {
             "url": url, "template": _template(folder), "namespace": "training", "queue": "gpus", "token": "t0ken",
+        },
+    ),
+    "kubeflow_pipelines": Case(
+        kubeflow_pipelines,
+        lambda url, folder: {
+            "url": url, "pipeline_id": "p-1", "experiment_id": "e-1", "gpus": 2, "token": "t0ken",
+            "parameters": {"since": "data_start"},
         },
     ),
 }  # fmt: skip
@@ -211,7 +260,7 @@ def test_a_job_is_followed_to_its_end(kind: str, word: str, tmp_path: Path) -> N
         assert (progress.status in open_) is (word == "RUNNING")
 
 
-@pytest.mark.parametrize("kind", ["kubernetes", "ray"])
+@pytest.mark.parametrize("kind", ["kubeflow_pipelines", "kubernetes", "ray"])
 def test_a_job_that_vanished_has_failed(kind: str, tmp_path: Path) -> None:
     """A service that forgot the job is told as a failure, not asked for ever."""
     with receiver(CASES[kind].judge(TrainingJobs())) as server:

@@ -13,11 +13,14 @@ from uuid import uuid4
 import pytest
 
 from tests.contract.test_notifiers import ROUTING_KEY, judge_pagerduty
-from tests.e2e.oncall_data import ROWS_PER_HOUR, Deployed
+from tests.e2e.loan_data import Lender, applications
+from tests.e2e.oncall_data import Deployed
+from tests.e2e.oncall_floor import Floor, push
 from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.monitoring import Factory
 from tests.servers.process import wait_until
-from tests.servers.service import StreamService, mlhealth
+from tests.servers.ray_head import RayHead
+from tests.servers.service import StreamService
 from tests.servers.story import Story
 from tests.strict_receiver import Answer, Reply, Request, StrictReceiver, receiver
 
@@ -39,6 +42,18 @@ receivers:
 training:
   gpu: {{webhook: {{url: "{training}/train"}}, poll: 1s, recover_within: 2}}
 """
+ON_RAY = """
+rules: [rules.yaml]
+receivers:
+  alertmanager: {{alertmanager: {{url: "{alertmanager}"}}}}
+  pagerduty: {{pagerduty: {{url: "{pagerduty}/v2/enqueue", routing_key: {key}}}}}
+training:
+  gpu:
+    ray: {{url: "{ray}", entrypoint: "{entrypoint}", gpus: 1, cpus: 1, timeout: 30s}}
+    poll: 1s
+    recover_within: 2
+"""
+JOB = Path(__file__).parents[2] / "examples" / "training" / "retrain_on_ray.py"
 
 
 @dataclass
@@ -62,44 +77,9 @@ class TrainingService:
     def _train(self) -> None:
         self.status = {"status": "running"}
         made = Deployed.train("2", ("minutes", "price"), seed=5)
-        push(self.folder, made, made.reference(self.folder, seed=6), self.config)
+        push(self.folder, made.version, made.reference(self.folder, seed=6), self.config)
         self.made = made
         self.status = {"status": "succeeded", "version": "2", "gpu_seconds": 1}
-
-
-def push(folder: Path, deployed: Deployed, reference: tuple[Path, Path], config: Path | None) -> Path:
-    """Fit a version's baseline and put it into the store; return its folder."""
-    base = folder / f"baseline{deployed.version}"
-    mlhealth("baseline", "fit", reference[0], "--schema", reference[1], "--out", base, timeout=600)
-    mlhealth("baseline", "push", base, "-c", config)
-    return base
-
-
-@dataclass
-class Floor:
-    """Where it happens: a broker's topic, a service, the files."""
-
-    folder: Path
-    bootstrap: str
-    topic: str
-    service: StreamService
-
-    def send(self, deployed: Deployed, hours: range, *, broken: bool = False) -> None:
-        """Send the events of some hours, and wait for their windows."""
-        file = deployed.traffic(self.folder / f"t{hours.start}.parquet", hours, broken=broken)
-        to = ("--to", "kafka", "--bootstrap", self.bootstrap, "--topic", self.topic)
-        mlhealth(
-            "replay", file, *to, "--baseline", self.folder / f"baseline{deployed.version}", "--window", "1h"
-        )
-        self.service.wait_for(ROWS_PER_HOUR * hours.stop, timeout=300)
-
-    def ask(self, *words: str) -> str:
-        """Run a command on the service's configuration."""
-        return mlhealth(*words, "-c", self.service.config)
-
-    def until_listed(self, word: str) -> None:
-        """Wait until the list of retraining requests says a word."""
-        wait_until(lambda: word in self.ask("retraining", "list"), what=word, timeout=120, interval=1)
 
 
 @pytest.mark.story
@@ -141,7 +121,7 @@ def test_a_page_a_training_and_a_recovery(
 
 def _calm(floor: Floor, pager: StrictReceiver, story: Story) -> Deployed:
     first = Deployed.train("1", ("usage", "price"), seed=1)
-    push(floor.folder, first, first.reference(floor.folder, seed=2), floor.service.config)
+    push(floor.folder, first.version, first.reference(floor.folder, seed=2), floor.service.config)
     floor.send(first, range(4))
     assert pager.seen == []
     story.step("version 1 answers four calm hours: nobody is called")
@@ -179,3 +159,73 @@ def _recover(floor: Floor, training: TrainingService, story: Story) -> None:
     floor.send(training.made, range(8, 12))
     floor.ask("models", "retire", "churn", "1")
     story.step("version 2 answers, version 1 is retired")
+
+
+@pytest.mark.story
+@pytest.mark.timeout(1500)
+def test_a_recession_is_healed_by_a_job_on_ray(
+    kafka: KafkaCluster, alertmanager: Factory, ray_head: RayHead, tmp_path: Path, story: Story
+) -> None:
+    """The demo's loans default more; after an approval a real Ray job trains version 2, which ends the page."""
+    manager = alertmanager("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    story.step(f"Alertmanager and Ray {ray_head.version()} are up")
+    with receiver(judge_pagerduty) as pager:
+        topic = kafka.create_topic(f"oncall-{uuid4().hex[:8]}")
+        models = "loan-default: {window: 1h, lateness: 1m}"
+        service = StreamService(tmp_path / "service", kafka.bootstrap, topic, models)
+        job = _entrypoint(ray_head, tmp_path, service.config)
+        more = ON_RAY.format(alertmanager=manager.url, pagerduty=pager.url, ray=ray_head.url,
+                             entrypoint=job, key=ROUTING_KEY)  # fmt: skip
+        service.config.write_text(service.config.read_text() + more)
+        (service.folder / "rules.yaml").write_text(RULES)
+        floor = Floor(tmp_path, kafka.bootstrap, topic, service)
+        service.start()
+        try:
+            key = _recession(floor, pager, story)
+            second = _job_on_ray(floor, story)
+            floor.send(second, range(10, 14), broken=True)
+            floor.ask("models", "retire", "loan-default", "1")
+            wait_until(lambda: pager.taken[-1].json["event_action"] == "resolve", what="the end", timeout=60)
+            assert pager.taken[-1].json["dedup_key"] == key
+            story.step("version 2 answers the same recession, and the page is resolved")
+            floor.until_listed("  recovered")
+            assert "head" in floor.ask("audit", "verify")
+            story.step("the retraining is judged: recovered; the audit trail holds")
+        finally:
+            service.process.stop()
+    last = {report.key.version: str(report.health.status) for report in service.reports() if report.rows}
+    assert last == {"1": "critical", "2": "healthy"}
+
+
+def _entrypoint(ray: RayHead, folder: Path, config: Path) -> str:
+    told = {
+        "labelled": folder / "fresh.parquet",
+        "schema": folder / "model1.yaml",
+        "config": config,
+        "out": folder,
+    }
+    return " ".join([str(ray.python), str(JOB), *(f"--{name} {path}" for name, path in told.items())])
+
+
+def _recession(floor: Floor, pager: StrictReceiver, story: Story) -> str:
+    first = Lender.first()
+    push(floor.folder, "1", first.reference(floor.folder), floor.service.config)
+    floor.send(first, range(4))
+    assert pager.seen == []
+    story.step("version 1 answers four calm hours: nobody is called")
+    floor.send(first, range(4, 10), broken=True)
+    wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=60)
+    event = pager.taken[0].json
+    story.step(f"a recession comes, and a page goes out: {event['payload']['summary']}")
+    story.say(event["payload"]["custom_details"]["story"])
+    return str(event["dedup_key"])
+
+
+def _job_on_ray(floor: Floor, story: Story) -> Lender:
+    listed = floor.ask("retraining", "list")
+    assert "awaits approval" in listed
+    applications(range(4, 10), recession=True).to_parquet(floor.folder / "fresh.parquet")
+    floor.ask("retraining", "approve", listed.split()[0], "--by", "kim")
+    floor.until_listed("  succeeded  ")
+    story.step("kim approves; the job ran on Ray, trained version 2 on fresh labels and pushed its baseline")
+    return Lender.released("2", floor.folder / "model2.skops")

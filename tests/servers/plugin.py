@@ -10,6 +10,7 @@ from tests.servers.browser import browser, chromium, page
 from tests.servers.kafka import _kafka_session, kafka, kafka_cluster
 from tests.servers.monitoring import alertmanager, prometheus
 from tests.servers.postgres import postgres, postgres_server
+from tests.servers.ray_head import ray_head
 from tests.servers.registry import OUTCOMES, lines
 from tests.servers.story import story
 
@@ -24,6 +25,7 @@ __all__ = [
     "postgres",
     "postgres_server",
     "prometheus",
+    "ray_head",
     "story",
 ]
 
