@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from mlhealth.bins import Bins, CategoryBins, NumericBins
 from mlhealth.errors import BaselineError
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.schema import ModelSchema, Task
+from mlhealth.tally import Counter, Grouping
 
 __all__ = ["Bins", "CategoryBins", "NumericBins", "ProfileLayout", "WindowProfile", "bottom_k"]
 
@@ -76,6 +78,13 @@ class ProfileLayout:
         """Columns that have moments, in order."""
         return tuple(name for name, bins in self.columns if isinstance(bins, NumericBins))
 
+    @cached_property
+    def counter(self) -> Counter:
+        """Counts a batch's columns; the slots of predictions and scores are the profile's own to find."""
+        own = PREDICTED if self.schema.is_classification else None
+        columns = [(name, bins) for name, bins in self.columns if name != own]
+        return Counter(columns, [self.slices[name].start for name, _ in columns], self.size)
+
 
 @dataclass(frozen=True)
 class WindowProfile:
@@ -103,18 +112,33 @@ class WindowProfile:
     @classmethod
     def of(cls, batch: EventBatch, layout: ProfileLayout, *, sample: bool = True) -> WindowProfile:
         """Return the profile of a batch; `sample=False` for segments."""
-        if batch.rows == 0:
+        groups = Grouping(np.zeros(batch.rows, dtype=np.int64), 1)
+        profile = next(iter(cls.of_groups(batch, layout, [groups]).values()), None)
+        if profile is None:
             return cls.empty(layout)
-        time = batch.array(TIME)
-        return cls(
-            layout,
-            batch.rows,
-            _count(batch, layout),
-            _moments(batch, layout),
-            bottom_k(batch.table, layout.sample_rows) if sample else None,
-            int(time.min()),
-            int(time.max()),
-        )
+        return replace(profile, sample=bottom_k(batch.table, layout.sample_rows)) if sample else profile
+
+    @classmethod
+    def of_groups(
+        cls, batch: EventBatch, layout: ProfileLayout, groupings: Sequence[Grouping]
+    ) -> dict[tuple[int, int], WindowProfile]:
+        """Return the profile, without a sample, of each group that has rows, by number of grouping and of group."""
+        if batch.rows == 0:
+            return {}
+        tallies = layout.counter.of(batch, _own_slots(batch, layout), groupings)
+        time = batch.array(TIME).astype(np.int64, copy=False)
+        return {
+            (i, int(group)): cls(
+                layout,
+                int(tally.rows[group]),
+                tally.counts[group].copy(),
+                tally.moments[group].copy(),
+                None,
+                *_span(time, grouping, int(group)),
+            )
+            for i, (grouping, tally) in enumerate(zip(groupings, tallies, strict=True))
+            for group in np.flatnonzero(tally.rows)
+        }
 
     def merge(self, other: WindowProfile) -> WindowProfile:
         """Return the profile of both windows' rows together."""
@@ -218,38 +242,26 @@ def _merge_samples(a: pa.Table | None, b: pa.Table | None, k: int) -> pa.Table |
     return bottom_k(pa.concat_tables([a, b], promote_options="default"), k)
 
 
-def _count(batch: EventBatch, layout: ProfileLayout) -> NDArray[np.int64]:
-    parts = [_column_counts(batch, name, bins) for name, bins in layout.columns]
+def _span(time: NDArray[np.int64], grouping: Grouping, group: int) -> tuple[int, int]:
+    """Return the first and last time of a group that has rows."""
+    own = time if grouping.groups == 1 else time[grouping.codes == group]
+    return int(own.min()), int(own.max())
+
+
+def _own_slots(batch: EventBatch, layout: ProfileLayout) -> list[NDArray[np.int64]]:
+    """Return the slots of predicted classes and of scores, each of shape (rows,)."""
+    slots = []
+    predicted = batch.array(PREDICTION)
+    if batch.schema.is_classification:
+        slots.append(predicted.astype(np.int64) + layout.slices[PREDICTED].start)
     if layout.schema.scores:
-        parts.append(_score_counts(batch))
-    return np.concatenate(parts)
+        slots.append(_score_slots(batch) + layout.score_slice.start)
+    return slots
 
 
-def _column_counts(batch: EventBatch, name: str, bins: Bins) -> NDArray[np.int64]:
-    if isinstance(bins, NumericBins):
-        return bins.count(batch.array(name).astype(np.float64, copy=False))
-    if name == PREDICTED:
-        known = np.bincount(batch.array(PREDICTION).astype(np.int64), minlength=len(bins.categories))
-        return np.concatenate([known, [0, 0, 0]]).astype(np.int64)
-    return bins.count(batch.table.column(name))
-
-
-def _score_counts(batch: EventBatch) -> NDArray[np.int64]:
+def _score_slots(batch: EventBatch) -> NDArray[np.int64]:
     schema = batch.schema
     predicted = batch.array(PREDICTION).astype(np.int64)
     scores = np.column_stack([batch.array(c) for c in score_columns(schema)]).astype(np.float64)
     own = scores[:, 0] if schema.task is Task.BINARY else scores[np.arange(len(predicted)), predicted]
-    slot = np.minimum((own * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
-    size = len(schema.classes) * SCORE_BINS
-    return np.bincount(predicted * SCORE_BINS + slot, minlength=size).astype(np.int64)
-
-
-def _moments(batch: EventBatch, layout: ProfileLayout) -> NDArray[np.float64]:
-    return np.array([_column_moments(batch.array(name)) for name in layout.numeric]).reshape(-1, 4)
-
-
-def _column_moments(values: NDArray[np.generic]) -> tuple[float, float, float, float]:
-    finite = values[np.isfinite(values)].astype(np.float64)
-    if len(finite) == 0:
-        return 0.0, 0.0, np.inf, -np.inf
-    return float(finite.sum()), float(finite @ finite), float(finite.min()), float(finite.max())
+    return predicted * SCORE_BINS + np.minimum((own * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
