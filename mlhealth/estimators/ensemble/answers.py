@@ -31,7 +31,29 @@ COUNTED_FROM_LABELS = {
 Metrics that depend on how many rows were predicted positive are better read off the window, which shows that number;
 rankings better off labels, because recalibration to posteriors flattens them.
 """
+UNMOVED_FROM_LABELS = {"roc_auc": 0.1, "average_precision": 0.1, "f1": 0.0, "precision": 0.0, "recall": 0.0}
+"""The same for "nothing moved" where something has: these metrics follow the mix of classes, so that the reference's
+value says little."""
 LEAST_BELIEF = 0.02
+UNEXPLAINED = (0.3, 0.8)
+"""Misfit from which, and at which fully, an answer is drawn to a simpler one."""
+CROWD = 0.4
+"""Share of moved columns from which a window is taken for one that drifted as a whole."""
+DRAWN_CLASSES, DRAWN_LOSSES = 0.5, 0.75
+"""How far it is drawn: a classifier's to calibrated confidence, a regressor's to the reference."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Values were nothing moved, by metric: of the first usual method, the `mean` of all, and the `reference`'s own.
+
+    `moved`: the share of columns that moved; None for a window of which none did.
+    """
+
+    first: dict[str, float]
+    mean: dict[str, float]
+    reference: dict[str, float]
+    moved: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +97,9 @@ def recalibrate(candidate: Candidate, window: Rows) -> ClassOutcomes:
 
 
 def mix(
-    believed: Sequence[Candidate], window: Rows, metrics: Sequence[str], usual: dict[str, float]
+    believed: Sequence[Candidate], window: Rows, metrics: Sequence[str], usual: Usual
 ) -> dict[str, Answer | str]:
-    """Return each metric's answer, mixed over explanations by belief; `usual`: expected values were nothing moved."""
+    """Return each metric's answer: mixed over explanations by belief, drawn to a simpler one if they explain little."""
     kept = [c for c in believed if c.belief >= LEAST_BELIEF]
     recalibrated = [recalibrate(c, window) if window.schema.is_classification else None for c in kept]
     out: dict[str, Answer | str] = {}
@@ -87,41 +109,86 @@ def mix(
             for c, outcomes in zip(kept, recalibrated, strict=True)
         ]
         known = [(c.belief, p) for c, p in zip(kept, parts, strict=True) if not isinstance(p, str)]
-        out[metric] = (
-            _mixture(known, COUNTED_FROM_LABELS.get(metric, FROM_LABELS), on_log_scale(metric, window))
-            if known
-            else str(parts[0])
-        )
+        if not known:
+            out[metric] = str(parts[0])
+            continue
+        log = on_log_scale(metric, window)
+        out[metric] = drawn(_mixture(known, log), simpler(kept, window, metric, usual), log)
     return out
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """One explanation's value off the labels and off the window's answers, with the former's `share`; its sampling."""
+
+    labels: float
+    answers: float
+    share: float
+    sampling: float
+
+
 def _of_candidate(
-    candidate: Candidate, outcomes: ClassOutcomes | None, metric: str, rows: int, usual: dict[str, float]
-) -> str | tuple[float, float, float]:
+    candidate: Candidate, outcomes: ClassOutcomes | None, metric: str, rows: int, usual: Usual
+) -> str | _Reading:
     read = read_labels(candidate.rows, candidate.weight, metric, rows)
     if isinstance(read, str):
         return read
     value, deviation = read
     other = evaluate_classes(metric, outcomes).value if outcomes is not None else None
+    share = COUNTED_FROM_LABELS.get(metric, FROM_LABELS)
     if not candidate.treated and candidate.weighting != "label":
-        expected = usual.get(metric)
         if other is None or candidate.weighting == "":
-            other = expected if expected is not None else other
-    return value, value if other is None else other, deviation
+            other = usual.mean.get(metric, other)
+        if candidate.weighting == "" and usual.moved is not None:
+            share = UNMOVED_FROM_LABELS.get(metric, share)
+    return _Reading(value, value if other is None else other, share, deviation)
 
 
-def _mixture(parts: Sequence[tuple[float, tuple[float, float, float]]], share: float, log: bool) -> Answer:
+def _mixture(parts: Sequence[tuple[float, _Reading]], log: bool) -> Answer:
     belief = np.array([b for b, _ in parts]) / sum(b for b, _ in parts)
-    table = np.array([p for _, p in parts])
+    table = np.array([(p.labels, p.answers, p.share, p.sampling) for _, p in parts])
     labels_, others = (np.log(np.maximum(table[:, i], 1e-12)) if log else table[:, i] for i in (0, 1))
-    combined = share * labels_ + (1.0 - share) * others
+    combined = table[:, 2] * labels_ + (1.0 - table[:, 2]) * others
     value = float(belief @ combined)
-    spread = belief @ ((combined - value) ** 2 + 0.25 * (labels_ - others) ** 2)
-    sampling = float(np.sqrt(belief @ table[:, 2] ** 2))
+    spread = float(np.sqrt(belief @ ((combined - value) ** 2 + 0.25 * (labels_ - others) ** 2)))
+    sampling = float(np.sqrt(belief @ table[:, 3] ** 2))
     if log:
         centre = float(np.exp(value))
-        return Answer(centre, sampling, centre * float(np.sqrt(spread)))
-    return Answer(value, sampling, float(np.sqrt(spread)))
+        return Answer(centre, sampling, centre * spread)
+    return Answer(value, sampling, spread)
+
+
+def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) -> tuple[float | None, float]:
+    """Return the simpler answer, and how far an answer is to be drawn to it, 0 to 1.
+
+    A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it.
+    A regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess;
+    not where faults were found, which it knows nothing of.
+    """
+    low, high = UNEXPLAINED
+    misfit = sum(c.belief * c.misfit for c in kept)
+    unexplained = float(np.clip((misfit - low) / (high - low), 0.0, 1.0))
+    if window.schema.is_classification:
+        crowd = (usual.moved or 0.0) > CROWD
+        return usual.first.get(metric), DRAWN_CLASSES * unexplained * crowd
+    treated = sum(c.belief for c in kept if c.treated)
+    return usual.reference.get(metric), DRAWN_LOSSES * unexplained * (treated < 0.5)
+
+
+def drawn(answer: Answer, target: tuple[float | None, float], log: bool) -> Answer:
+    """Return the answer drawn to the target's value by its share; the distance between them is disagreement too."""
+    value, share = target
+    if value is None or share == 0.0 or (log and min(value, answer.value) <= 0.0):
+        return answer
+    if log:
+        apart = float(np.log(value / answer.value))
+        centre = answer.value * float(np.exp(share * apart))
+        spread = float(np.hypot(answer.disagreement / answer.value, share * apart))
+        return Answer(centre, answer.sampling, centre * spread)
+    apart = value - answer.value
+    return Answer(
+        answer.value + share * apart, answer.sampling, float(np.hypot(answer.disagreement, share * apart))
+    )
 
 
 def on_log_scale(metric: str, rows: Rows) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.dle import DLE
 from mlhealth.estimators.encode import Encoder, canonical_order, with_outputs
-from mlhealth.estimators.ensemble.answers import Answer, mix
+from mlhealth.estimators.ensemble.answers import Answer, Usual, mix
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.distil import distil
 from mlhealth.estimators.ensemble.evidence import Evidence, broken_columns, outside_support
@@ -28,7 +28,7 @@ from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.rows import Rows, Scorer
 
 Floats = NDArray[np.float64]
-Usual = tuple[CBPE | DLE, MPPRow]
+UsualMethods = tuple[CBPE | DLE, MPPRow]
 MOST_ROWS = 4_000
 """Window rows that are looked at; of a larger window, a subset that depends on the rows' contents only."""
 AGREEMENT = 0.97
@@ -59,7 +59,7 @@ class Core:
     """Reference memory, the methods for windows where nothing moved, and the stand-ins for the deployed model."""
 
     bench: Bench
-    usual: Usual
+    usual: UsualMethods
     surrogate: Surrogate
     metrics: tuple[str, ...]
     seed: int
@@ -72,7 +72,7 @@ class Core:
         space = OutputSpace.of(rows)
         memory = Memory.of(rows)
         first = CBPE.fit(inputs) if rows.schema.is_classification else DLE.fit(inputs)
-        usual: Usual = (first, MPPRow.fit(inputs))
+        usual: UsualMethods = (first, MPPRow.fit(inputs))
         if surrogate is None:
             surrogate = distil(inputs, memory.encoding, space)
         bench = Bench.of(memory, space, rowwise(usual))
@@ -87,10 +87,10 @@ class Core:
         scores = memory.encoding.normal_scores(window.features)
         movement = screen(memory.encoding, memory.expectations, memory.rows.features, window.features, scores)
         evidence = Evidence(movement, outside_support(memory, window), 1 / len(window) + 1 / len(memory.rows))
-        expected = self.expected(window)
+        usual = self.expected(window)
         still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
         if len(window) < 50 or not (evidence.suspects.any() or self._answers_moved(window)):
-            answers = mix([still], window, self.metrics, expected)
+            answers = mix([still], window, self.metrics, usual)
             return Verdict(answers, (still,), movement, True)
         broken = tuple(broken_columns(memory, window, scores, evidence, self.seed))
         treatments: list[tuple[tuple[Treated, ...], Rows]] = [((), memory.rows)]
@@ -99,21 +99,28 @@ class Core:
             rows, asked = self._replay(broken, window, scorer)
             treatments.append((broken, rows))
         believed = candidates(self.bench, window, treatments)
-        return Verdict(mix(believed, window, self.metrics, expected), tuple(believed), movement, False, asked)
+        usual = replace(usual, moved=float((movement.marginal > MARGINAL).mean()))
+        return Verdict(mix(believed, window, self.metrics, usual), tuple(believed), movement, False, asked)
 
-    def expected(self, window: Rows) -> dict[str, float]:
-        """Return each metric's value were nothing moved: the mean of the two usual methods.
+    def expected(self, window: Rows) -> Usual:
+        """Return what the usual methods answer, as if nothing had moved.
 
         For regression the first alone: off the reference's support the row model's error bins answer far worse.
         """
         asked = self.usual if window.schema.is_classification else self.usual[:1]
-        found = [method.estimate(window) for method in asked]
-        out = {}
-        for metric in self.metrics:
-            values = [f[metric].value for f in found if metric in f and f[metric].value is not None]
-            if values:
-                out[metric] = float(np.mean([v for v in values if v is not None]))
-        return out
+        found = [
+            {m: e.value for m, e in method.estimate(window).items() if e.value is not None}
+            for method in asked
+        ]
+        known = {m: [f[m] for f in found if m in f] for m in self.metrics}
+        mean = {m: float(np.mean(values)) for m, values in known.items() if values}
+        reference = {m: v for m, v in self.reference_values.items() if v is not None}
+        return Usual(found[0], mean, reference)
+
+    @property
+    def reference_values(self) -> Mapping[str, float | None]:
+        """Each metric's value on the reference."""
+        return self.usual[0].reference.values
 
     def _answers_moved(self, window: Rows) -> bool:
         """Whether the outputs' distribution, or the class shares that they imply, have moved."""
@@ -142,7 +149,7 @@ class Core:
         ), note or "surrogate"
 
 
-def rowwise(usual: Usual) -> Callable[[Rows], Floats] | None:
+def rowwise(usual: UsualMethods) -> Callable[[Rows], Floats] | None:
     """Return P(class | row) by the row model of the usual methods, where there is one."""
     model = usual[1].model
     return model.posterior if isinstance(model, ErrorModel) else None

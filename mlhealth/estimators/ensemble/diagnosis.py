@@ -19,6 +19,8 @@ from mlhealth.estimators.ensemble.operators import Operator, Source, Values
 
 Floats = NDArray[np.float64]
 BINS = 24
+ATOMS, ATOM = 3, 0.1
+"""Values of a window that are cells of their own: how many, and from which share of the rows."""
 LEAST_GAIN = 14.0
 """Drop in the chi-square sum below which one more operator is not worth it."""
 
@@ -119,8 +121,23 @@ def _cells(column: Column) -> tuple[Floats, dict[object, int] | None]:
         kept = names[np.argsort(-counts, kind="stable")][: BINS - 1]
         return np.zeros(0), {**{v: i for i, v in enumerate(kept)}, "\0other": len(kept)}
     samples = (column.source.values.astype(float), column.window.astype(float))
-    edges = [_edges(values[~np.isnan(values)]) for values in samples]
-    return np.unique(np.concatenate(edges)), None
+    old, new = (values[~np.isnan(values)] for values in samples)
+    return np.unique(np.concatenate([_edges(old), _edges(new), _borders(new)])), None
+
+
+def _borders(values: Floats) -> Floats:
+    """Return edges around the window's most frequent values, so that each is a cell alone, and well off its range.
+
+    Without them a column stuck at -999 would share its cell with anything below the least reference value.
+    """
+    if len(values) == 0:
+        return values
+    distinct, counts = np.unique(values, return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")[:ATOMS]
+    atoms = distinct[frequent[counts[frequent] > ATOM * len(values)]]
+    low, high = distinct[0], distinct[-1]
+    far = np.array([low - (high - low), high + (high - low)]) if high > low else np.zeros(0)
+    return np.concatenate([atoms, np.nextafter(atoms, np.inf), far])
 
 
 def _edges(values: Floats) -> Floats:
