@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
 from mlhealth.errors import ConfigError
-from mlhealth.receiver_config import ReceiverConfig, TrainingConfig
+from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig
 from mlhealth.strict_model import Duration, Secret, Strict
 from mlhealth.strict_yaml import Document, Location, parse, text_of, validated
 
@@ -44,10 +44,20 @@ class KafkaSecurity(Strict):
 
 
 class TopicModel(Strict):
-    """Which model version the messages of a topic speak of, where they do not say so in their headers."""
+    """What the messages of a topic hold and whose, where they do not say so in their headers.
+
+    `holds: labels` is for a topic of late labels, which may leave `version` out: they are then for any version.
+    """
 
     model: str
-    version: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)]
+    version: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)] = ""
+    holds: Literal["events", "labels"] = "events"
+
+    @model_validator(mode="after")
+    def _events_have_a_version(self) -> TopicModel:
+        if self.holds == "events" and not self.version:
+            raise ValueError("version: name the model's version, or write `holds: labels`")
+        return self
 
 
 class KafkaConfig(Strict):
@@ -95,16 +105,30 @@ class InboxConfig(Strict):
     partitions: int = Field(default=1, ge=1, le=1024)
 
 
+class FilesConfig(Strict):
+    """A folder of NDJSON, Parquet and Arrow files, read as they appear.
+
+    `pattern`: which file names. `model`: whose events they hold; else folders `MODEL/VERSION/` say so, or the lines
+    themselves. `idle`: after how long a file that is read to its end no longer holds windows open.
+    """
+
+    folder: str
+    pattern: str = "*"
+    model: TopicModel | None = None
+    idle: Duration = 10 * SECOND
+
+
 class SourceConfig(Strict):
     """One source; exactly one kind."""
 
     kafka: KafkaConfig | None = None
     inbox: InboxConfig | None = None
+    files: FilesConfig | None = None
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> SourceConfig:
-        if (self.kafka is None) == (self.inbox is None):
-            raise ValueError("name exactly one kind of source: kafka or inbox")
+        if sum(kind is not None for kind in (self.kafka, self.inbox, self.files)) != 1:
+            raise ValueError("name exactly one kind of source: kafka, inbox or files")
         return self
 
 
@@ -121,6 +145,12 @@ class AlarmBudget(Strict):
 
     alarms: float = Field(gt=0)
     per: int = Field(gt=0)
+
+
+class LabelsConfig(Strict):
+    """Labels that come late: for how long (`horizon`) they are kept and revise the windows of their events."""
+
+    horizon: Duration = 28 * DAY
 
 
 class ModelConfig(Strict):
@@ -149,6 +179,7 @@ class ModelConfig(Strict):
     scorer: str | None = None
     empty_windows: int = Field(default=24, ge=0)
     topics: tuple[str, ...] = ()
+    labels: LabelsConfig = LabelsConfig()
 
 
 class ListenConfig(Strict):
@@ -170,6 +201,7 @@ class Config(Strict):
     rules: tuple[str, ...] = ()
     receivers: Mapping[str, ReceiverConfig] = {}
     training: Mapping[str, TrainingConfig] = {}
+    registry: RegistryConfig | None = None
 
     def model(self, name: str) -> ModelConfig:
         """Return how a model is treated: its own block, else `default`, else the defaults."""
@@ -190,6 +222,7 @@ def load(path: Path | str, environment: Mapping[str, str] | None = None) -> Conf
         update={
             "rules": tuple(str(base / rule) for rule in config.rules),
             "store": _located(config.store, base),
+            "sources": tuple(_beside(source, base) for source in config.sources),
         }
     )
 
@@ -228,6 +261,14 @@ def _filled(value: Any, path: Location, document: Document, environment: Mapping
         return found
 
     return _REFERENCE.sub(replacement, value)
+
+
+def _beside(source: SourceConfig, base: Path) -> SourceConfig:
+    """Return a source with a folder relative to the configuration made absolute."""
+    if source.files is None:
+        return source
+    files = source.files.model_copy(update={"folder": str(base / source.files.folder)})
+    return source.model_copy(update={"files": files})
 
 
 def _located(store: str, base: Path) -> str:

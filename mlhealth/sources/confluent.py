@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from mlhealth.config import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Poll, Source
-from mlhealth.sources.grouping import Grouping
+from mlhealth.sources.base import DeadLetter, Gap, Owner, Poll, Source
+from mlhealth.sources.grouping import Grouping, topic_addresses
 from mlhealth.sources.kafka_letters import LetterBox
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class ConfluentSource(Source):
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._topics = {topic: Address(m.model, m.version) for topic, m in config.models.items()}
+        self._topics = topic_addresses(config)
         self._consumer: Any = None
         self._owner: Owner | None = None
         self._positions: dict[Partition, int] = {}

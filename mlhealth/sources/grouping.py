@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlhealth.clock import from_iso
+from mlhealth.config import KafkaConfig
 from mlhealth.errors import ConfigError
+from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.sources.base import (
     FORMAT_HEADER,
@@ -21,6 +23,16 @@ from mlhealth.sources.base import (
 
 Headers = Sequence[tuple[str, bytes | None]]
 NOWHERE = Address("", "")
+EVENTS = NOWHERE.format
+"""The format of messages that do not say theirs."""
+
+
+def topic_addresses(config: KafkaConfig) -> dict[str, Address]:
+    """Return what each configured topic carries, for messages whose headers do not say."""
+    return {
+        topic: Address(held.model, held.version, LABEL_FORMAT if held.holds == "labels" else EVENTS)
+        for topic, held in config.models.items()
+    }
 
 
 @dataclass
@@ -61,6 +73,8 @@ class Grouping:
         found, mark = known
         if not found.model:
             found = Address(given.model, given.version, found.format)
+        if given.format != found.format == EVENTS:
+            found = Address(found.model, found.version, given.format)
         if mark is not None:
             self.marks.append(Mark(found, partition, mark))
             return None
@@ -107,7 +121,7 @@ def _read(headers: Headers) -> tuple[Address, int | None]:
         if name.startswith("mlhealth-")
     }
     address = Address(
-        texts.get(MODEL_HEADER, ""), texts.get(VERSION_HEADER, ""), texts.get(FORMAT_HEADER, "json")
+        texts.get(MODEL_HEADER, ""), texts.get(VERSION_HEADER, ""), texts.get(FORMAT_HEADER, EVENTS)
     )
     mark = texts.get(WATERMARK_HEADER)
     if mark is None:

@@ -15,8 +15,8 @@ from kafka.structs import OffsetAndMetadata
 
 from mlhealth.config import KafkaConfig
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Poll, Source
-from mlhealth.sources.grouping import Grouping
+from mlhealth.sources.base import DeadLetter, Gap, Owner, Poll, Source
+from mlhealth.sources.grouping import Grouping, topic_addresses
 from mlhealth.sources.kafka_letters import LetterBox
 from mlhealth.sources.kafka_settings import consumer_settings, translated
 
@@ -28,7 +28,7 @@ class KafkaSource(Source):
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._topics = {topic: Address(m.model, m.version) for topic, m in config.models.items()}
+        self._topics = topic_addresses(config)
         self._consumer: Any = None
         self._owner: Owner | None = None
         self._fresh: set[Partition] = set()

@@ -18,6 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from mlhealth.events.messages import Partition
 from mlhealth.records import Rejection
 from mlhealth.store.database import Database, insert_missing, upsert
+from mlhealth.store.labels import Label
+from mlhealth.store.labels import write as write_labels
 from mlhealth.store.tables import counters, model_versions, partials, partitions, rejections, watermarks
 
 
@@ -95,6 +97,7 @@ class Checkpoint:
     seen: Sequence[Seen] = ()
     counts: Sequence[Count] = ()
     rejected: Sequence[RejectedEvent] = ()
+    labels: Sequence[Label] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ def _write(connection: Connection, checkpoint: Checkpoint) -> tuple[PartialKey, 
     upsert(connection, partials, [_partial_row(p) for p in checkpoint.partials if p.key not in refused])
     upsert(connection, watermarks, [_seen_row(s) for s in checkpoint.seen])
     insert_missing(connection, rejections, [_rejection_row(r, checkpoint.now) for r in checkpoint.rejected])
+    write_labels(connection, checkpoint.labels, checkpoint.now)
     return tuple(sorted(refused))
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from mlhealth.events.batch import KEY, PREDICTION, TIME, score_columns
 from mlhealth.events.messages import Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
@@ -154,10 +152,11 @@ def next_revision(connection: Connection, name: ModelVersion, start: int) -> int
 
 @dataclass(frozen=True)
 class Outcome:
-    """One report of a window, and the profile behind it."""
+    """One report of a window, the profile behind it, and what of its sample late labels join (segments: None)."""
 
     report: WindowReport
     profile: WindowProfile
+    kept: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +186,12 @@ def claim(connection: Connection, name: ModelVersion, before: int | None, after:
     return connection.execute(sa.update(model_versions).where(*where).values(closed_end=after)).rowcount == 1
 
 
+def write_states(connection: Connection, name: ModelVersion, states: Mapping[int, object]) -> None:
+    """Keep the rules' state before each of the windows that start at the keys of `states`."""
+    rows = [{"model": name[0], "version": name[1], "start": s, "state": v} for s, v in states.items()]
+    upsert(connection, window_states, rows)
+
+
 def write(connection: Connection, closing: Closing) -> bool:
     """Write a window's outcome; False (and nothing) where another worker was quicker or rows came meanwhile."""
     if not claim(connection, closing.name, *closing.closed_end):
@@ -197,19 +202,27 @@ def write(connection: Connection, closing: Closing) -> bool:
     t = reports.c
     window = (t.model == model) & (t.version == version) & (t.start == closing.start)
     connection.execute(sa.update(reports).where(window, t.latest).values(latest=False))
-    upsert(connection, reports, [_report_row(o.report, closing) for o in closing.outcomes])
+    upsert(
+        connection, reports, [report_row(o.report, closing.is_final, closing.now) for o in closing.outcomes]
+    )
     upsert(connection, window_profiles, [_profile_row(o) for o in closing.outcomes])
-    states = [{"model": model, "version": version, "start": s, "state": v} for s, v in closing.states.items()]
-    upsert(connection, window_states, states)
+    write_states(connection, closing.name, closing.states)
     if closing.is_final:
         delete_partials(connection, closing.name, [closing.start])
     return True
 
 
-def retire(connection: Connection, name: ModelVersion, windows: Sequence[OpenWindow], final_end: int) -> None:
+def retire(
+    connection: Connection,
+    name: ModelVersion,
+    windows: Sequence[OpenWindow],
+    final_end: int,
+    keep_states: int = 0,
+) -> None:
     """Let windows that end by `final_end` take no more rows, and forget the partials that their reports were made of.
 
     A window that got rows since it was reported keeps its partials, and holds `final_end` back, until it is revised.
+    `keep_states`: for how long (microseconds) the rules' states are kept for labels that revise older windows.
     """
     t, s = model_versions.c, window_states.c
     where = (t.model == name[0], t.version == name[1])
@@ -224,7 +237,7 @@ def retire(connection: Connection, name: ModelVersion, windows: Sequence[OpenWin
     connection.execute(sa.update(model_versions).where(*where, lower).values(final_end=end))
     latest = (
         sa.select(sa.func.max(s.start))
-        .where(s.model == name[0], s.version == name[1], s.start <= end)
+        .where(s.model == name[0], s.version == name[1], s.start <= end - keep_states)
         .scalar_subquery()
     )
     connection.execute(
@@ -249,19 +262,6 @@ def _rows_now(connection: Connection, name: ModelVersion, start: int) -> int:
     )
 
 
-def label_sample(profile: WindowProfile) -> bytes | None:
-    """Return what late labels join, as an Arrow stream: event keys, predictions and scores; no features."""
-    if profile.sample is None:
-        return None
-    schema = profile.layout.schema
-    wanted = {KEY, TIME, PREDICTION, *score_columns(schema), *schema.segments}
-    table = profile.sample.select([name for name in profile.sample.column_names if name in wanted])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
-
-
 def _window(key: WindowKey, baseline: str) -> dict[str, object]:
     return {
         "model": key.model,
@@ -273,12 +273,13 @@ def _window(key: WindowKey, baseline: str) -> dict[str, object]:
     }
 
 
-def _report_row(report: WindowReport, closing: Closing) -> dict[str, object]:
+def report_row(report: WindowReport, is_final: bool, now: int) -> dict[str, object]:
+    """Return a report as the row of its table."""
     estimate = report.estimates.get(report.health.metric)
     return _window(report.key, report.baseline) | {
         "revision": report.revision,
         "latest": True,
-        "final": closing.is_final,
+        "final": is_final,
         "rows": report.rows,
         "status": report.health.status.value,
         "score": report.health.score,
@@ -288,7 +289,7 @@ def _report_row(report: WindowReport, closing: Closing) -> dict[str, object]:
         "upper": estimate.upper if estimate else None,
         "reference": estimate.reference if estimate else None,
         "report": to_data(report),
-        "created": closing.now,
+        "created": now,
     }
 
 
@@ -296,5 +297,5 @@ def _profile_row(outcome: Outcome) -> dict[str, object]:
     return _window(outcome.report.key, outcome.report.baseline) | {
         "rows": outcome.profile.rows,
         "profile": replace(outcome.profile, sample=None).to_bytes(),
-        "sample": label_sample(outcome.profile),
+        "sample": outcome.kept,
     }

@@ -89,6 +89,16 @@ def changes(connection: Connection, model: str) -> int:
     return int(connection.execute(sa.select(t.changes).where(t.model == model)).scalar() or 0)
 
 
+def heads(connection: Connection) -> dict[str, int]:
+    """Return how often labels of each model have changed."""
+    return {r.model: int(r.changes) for r in connection.execute(sa.select(label_heads))}
+
+
+def progress(connection: Connection) -> dict[ModelVersion, int]:
+    """Return up to which change the labels of each model version have been joined."""
+    return {(r.model, r.version): int(r.considered) for r in connection.execute(sa.select(label_progress))}
+
+
 def considered(connection: Connection, name: ModelVersion) -> int:
     """Return up to which change the labels of a model version have been joined with closed windows."""
     t = label_progress.c

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from sqlalchemy import Connection
 
 from mlhealth.alerts.context import Circumstances
-from mlhealth.alerts.engine import Step, refold
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.budget import BudgetLimits
 from mlhealth.clock import SECOND
@@ -21,12 +21,16 @@ from mlhealth.events.messages import Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
+from mlhealth.store import labels
 from mlhealth.store.alert_tables import record
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
+from mlhealth.store.comparisons import compare
 from mlhealth.store.database import Database
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
 from mlhealth.worker.folding import Carried, fold, judge
+from mlhealth.worker.labelling import Labelling, joined
 from mlhealth.worker.models import Models, Runtime
+from mlhealth.worker.refolding import Folded, refolded
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +40,10 @@ Ends = Callable[[], Mapping[Partition, int]]
 
 @dataclass(frozen=True)
 class Closed:
-    """What a round of closing did for one model version; `is_done`: nothing that was due is left."""
+    """What a round of closing did for one model version; `is_done`: nothing that was due is left.
+
+    `labelled`: reports of windows closed before that labels revised.
+    """
 
     name: ModelVersion
     reports: tuple[WindowReport, ...]
@@ -44,6 +51,7 @@ class Closed:
     final_end: int | None
     skipped: int = 0
     is_done: bool = True
+    labelled: tuple[WindowReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,15 +60,6 @@ class Idleness:
 
     ends: Ends
     after: int = 30 * SECOND
-
-
-@dataclass(frozen=True)
-class _Folded:
-    """A window's reports as judged, what the rules made of them, and states by the start of the window after."""
-
-    reports: Sequence[WindowReport]
-    steps: Sequence[Step]
-    states: Mapping[int, object]
 
 
 class Closer:
@@ -73,6 +72,7 @@ class Closer:
         self._models = models
         self._rules = rules
         self._idleness = idleness
+        self._labelling = Labelling(database, models, rules)
         self._first: ModelVersion = ("", "")
         self.before_commit: Callable[[], None] = lambda: None
 
@@ -97,7 +97,23 @@ class Closer:
             mark = watermark(_progress(standing, snapshot, ends), now, self._idleness.after)
             todo = plan(runtime.spec, standing.windows, mark, standing.closed_end, now)
             done.append(self._close_model(name, standing, todo, expired, now))
-        return done
+        return self._with_labels(done, expired, now)
+
+    def _with_labels(self, closed: Sequence[Closed], expired: Callable[[], bool], now: int) -> list[Closed]:
+        """Join the labels that wait with windows that are closed."""
+        waiting = set(self._labelling.waiting([c.name for c in closed]))
+        found: list[Closed] = []
+        for one in closed:
+            runtime = self._models.newest(*one.name) if one.name in waiting else None
+            if runtime is None or not one.is_done:
+                found.append(one)
+            elif expired():
+                found.append(replace(one, is_done=False))
+            else:
+                horizon = max((one.watermark or now), 0) - runtime.config.labels.horizon
+                revised = self._labelling.join(one.name, horizon, now)
+                found.append(replace(one, labelled=revised.reports, is_done=revised.is_done))
+        return found
 
     def _close_model(
         self, name: ModelVersion, standing: Standing, todo: Plan, expired: Callable[[], bool], now: int
@@ -121,7 +137,12 @@ class Closer:
                 return
             if todo.final_end is not None and todo.final_end != standing.final_end:
                 windows = [w for w in standing.windows if w.start in set(todo.retire)]
-                store.retire(connection, name, windows, todo.final_end)
+                store.retire(connection, name, windows, todo.final_end, self._horizon(connection, name))
+
+    def _horizon(self, connection: Connection, name: ModelVersion) -> int:
+        """Return for how long labels may revise windows: 0 where the model has none."""
+        runtime = self._models.newest(*name)
+        return runtime.config.labels.horizon if runtime and labels.changes(connection, name[0]) else 0
 
     def _close_window(
         self, name: ModelVersion, due: Due, closed_end: tuple[int | None, int | None], now: int
@@ -131,12 +152,13 @@ class Closer:
         with self._database.read() as connection:
             parts = store.parts(connection, name, due.start)
             revision = store.next_revision(connection, name, due.start)
+            known = labels.changes(connection, name[0])
             outcomes = self._outcomes(name, due, parts, revision)
-            reports = [outcome.report for outcome in outcomes]
+            reports = self._labelled(connection, outcomes) if known else [o.report for o in outcomes]
             folded = (
                 self._fold(connection, name, reports, now)
                 if is_first
-                else self._refold(connection, name, reports)
+                else refolded(connection, name, reports, self._rules(), self._limits)
             )
         judged = zip(outcomes, folded.reports, strict=True)
         outcomes = [replace(outcome, report=report) for outcome, report in judged]
@@ -145,8 +167,9 @@ class Closer:
             written = Closing(
                 name, due.start, due.end, rows, due.is_final, closed_end, outcomes, folded.states, now
             )
-            if not store.write(connection, written):
+            if labels.changes(connection, name[0]) != known or not store.write(connection, written):
                 return None
+            compare(connection, folded.reports)
             for done in folded.steps:
                 record(connection, done, now)
             self.before_commit()
@@ -168,35 +191,25 @@ class Closer:
             )
         ]
 
+    def _labelled(self, connection: Connection, outcomes: Sequence[Outcome]) -> list[WindowReport]:
+        """Return the reports of a window with what the labels say that came before it closed."""
+        found: list[WindowReport] = []
+        for baseline, group in groupby(outcomes, key=lambda outcome: outcome.report.baseline):
+            mine = list(group)
+            reports = [outcome.report for outcome in mine]
+            found += joined(connection, self._models.ready(baseline), reports, mine[0].kept)
+        return found
+
     def _fold(
         self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport], now: int
-    ) -> _Folded:
+    ) -> Folded:
         if not reports:
-            return _Folded((), (), {})
+            return Folded((), (), {})
         before = Carried.from_data(store.state_before(connection, name, reports[0].key.start))
         judged, ledger = judge(reports, before.ledger, self._limits)
         circumstances = Circumstances(lag_seconds=(now - reports[0].key.end) / SECOND)
         steps, rules = fold(self._rules(), judged, before.rules, circumstances)
-        return _Folded(judged, steps, {reports[0].key.end: Carried(rules, ledger).to_data()})
-
-    def _refold(self, connection: Connection, name: ModelVersion, reports: Sequence[WindowReport]) -> _Folded:
-        """Fold a revised window and all that follow again; only differences are told."""
-        if not reports:
-            return _Folded((), (), {})
-        start = reports[0].key.start
-        before = Carried.from_data(store.state_before(connection, name, start))
-        told = Carried.from_data(store.state_before(connection, name, 2**62))
-        following, state = [], before
-        states: dict[int, object] = {}
-        for report in (*reports, *store.latest_reports(connection, name, start)):
-            judged, ledger = judge([report], state.ledger, self._limits)
-            _, rules = fold(self._rules(), judged, state.rules, None)
-            state = Carried(rules, ledger)
-            states[report.key.end] = state.to_data()
-            following += judged
-        done = refold(self._rules(), following, before.rules, told.rules)
-        states[following[-1].key.end] = Carried(done.state, state.ledger).to_data()
-        return _Folded(following[: len(reports)], [done], states)
+        return Folded(judged, steps, {reports[0].key.end: Carried(rules, ledger).to_data()})
 
     def _limits(self, baseline: str) -> BudgetLimits:
         return self._models.ready(baseline).limits
@@ -219,16 +232,16 @@ def _judge(
         key = WindowKey(*name, segment, due.start, due.end)
         sample = runtime.segment_sample(overall.sample, segment) if segment else None
         report = runtime.evaluator.evaluate(profile, key, revision=revision, sample=sample)
-        outcomes.append(Outcome(report, profile if segment else replace(profile, sample=overall.sample)))
+        outcomes.append(Outcome(report, profile, None if segment else runtime.kept(overall.sample)))
     return outcomes
 
 
 def _progress(standing: Standing, snapshot: Snapshot, ends: Mapping[Partition, int]) -> list[Progress]:
     """Return how far a model version has come in every partition of the topics that carry it."""
-    topics = {seen.partition.topic for seen in standing.seen}
+    streams = {seen.partition.stream for seen in standing.seen}
     known = {seen.partition: seen for seen in standing.seen}
     out = []
-    for partition in sorted(p for p in ends if p.topic in topics):
+    for partition in sorted(p for p in ends if p.stream in streams):
         offset, progressed = snapshot.offsets.get(partition, (-1, 0))
         is_read = offset >= ends[partition]
         seen = known.get(partition)

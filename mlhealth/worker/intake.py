@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhealth.events.batch import TIME, EventBatch
+from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import Rejection
@@ -24,6 +25,7 @@ from mlhealth.store.checkpoints import (
 )
 from mlhealth.windows import Pane, implausible, split
 from mlhealth.worker.decoding import Decoded, by_model, decode
+from mlhealth.worker.label_intake import LabelIntake, reading_version
 from mlhealth.worker.ledger import Ledger, address_of
 from mlhealth.worker.models import Models, Runtime
 
@@ -62,6 +64,7 @@ class Intake:
         self._fresh: set[tuple[str, str, Partition]] = set()
         self._waiting: dict[Address, list[Messages]] = {}
         self._ledger = Ledger()
+        self._labels = LabelIntake(self._ledger)
         self.buffered = 0
 
     @property
@@ -73,6 +76,11 @@ class Intake:
     def open_partials(self) -> int:
         """How many partial profiles are held."""
         return len(self._partials)
+
+    @property
+    def labels(self) -> int:
+        """How many labels wait for the next checkpoint."""
+        return len(self._labels)
 
     def restore(self, partitions: Collection[Partition], found: Restored) -> dict[Partition, int]:
         """Start again from what the store holds of these partitions; return their offsets."""
@@ -96,6 +104,7 @@ class Intake:
         self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
         self._seen = {k: v for k, v in self._seen.items() if k[2] not in gone}
         self._fresh = {k for k in self._fresh if k[2] not in gone}
+        self._labels.forget(partitions)
         self._ledger.forget(partitions)
 
     def add(self, poll: Poll, now: int) -> None:
@@ -124,18 +133,21 @@ class Intake:
         for address in list(self._waiting):
             groups = list(by_model(address, Messages.concat(self._waiting[address])))
             for whose, _ in groups:
-                self._models.prepare(whose.model, whose.version)
+                self._models.prepare(whose.model, reading_version(whose, self._models))
             for whose, messages in groups:
                 self._take(whose, messages, now)
             del self._waiting[address]
         self.buffered = 0
 
     def _take(self, address: Address, messages: Messages, now: int) -> None:
-        runtime = self._models.newest(address.model, address.version)
+        runtime = self._models.newest(address.model, reading_version(address, self._models))
         if runtime is None:
             self._ledger.refuse(address, messages, *_unclaimed(address))
             return
         messages = self._without_oversized(address, messages)
+        if address.format == LABEL_FORMAT:
+            self._labels.take(address, messages, runtime.baseline.schema)
+            return
         decoded = decode(address, messages, runtime.baseline.schema)
         self._ledger.reject(address, messages, decoded.rejections)
         batch, message = self._plausible(address, messages, decoded, runtime)
@@ -223,6 +235,7 @@ class Intake:
             [self._seen[key] for key in sorted(self._fresh)],
             self._ledger.counts,
             self._ledger.rejected,
+            self._labels.waiting,
         )
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -245,6 +258,7 @@ class Intake:
         for key in refused:
             del self._partials[key]
         self._fresh.clear()
+        self._labels.clear()
         self._ledger.clear()
 
     def retire(self, model: str, version: str, final_end: int) -> None:

@@ -29,11 +29,12 @@ POINTS = ("before checkpoint", "inside checkpoint", "after checkpoint", "inside 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the loop does what, in microseconds, and how much it holds undecoded."""
+    """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels."""
 
     checkpoint: int = 5 * SECOND
     buffer_bytes: int = 64 * 1024 * 1024
     decode_bytes: int = 8 * 1024 * 1024
+    labels: int = 50_000
     close_seconds: float = 2.0
     poll_seconds: float = 0.2
     retry_seconds: float = 1.0
@@ -96,7 +97,7 @@ class Worker(Owner):
         parts.intake.add(poll, now)
         if parts.intake.buffered >= self._pace.decode_bytes:
             parts.intake.flush(now)
-        if now >= self._next_checkpoint:
+        if now >= self._next_checkpoint or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
             self._is_closing = True
             self._next_checkpoint = now + self._pace.checkpoint

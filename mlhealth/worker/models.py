@@ -16,6 +16,9 @@ from mlhealth.baseline import Baseline
 from mlhealth.budget import AlarmBudget, BudgetLimits
 from mlhealth.config import Config, ModelConfig
 from mlhealth.detectors import Season
+from mlhealth.estimators.row_model import RowModel, row_model
+from mlhealth.kept_sample import KeptSample
+from mlhealth.labelled import LabelReader
 from mlhealth.monitor import EvaluationSettings, Evaluator
 from mlhealth.profile import ProfileLayout
 from mlhealth.scorer import open_scorer
@@ -90,12 +93,33 @@ class Runtime:
             learning=self.config.learning,
         )
 
+    @cached_property
+    def labels(self) -> LabelReader:
+        """What reads the labels of this baseline's windows."""
+        return LabelReader(self.baseline)
+
+    def kept(self, sample: pa.Table | None) -> bytes | None:
+        """Return what is kept of a window's sample for labels that come late."""
+        if sample is None or sample.num_rows == 0:
+            return None
+        columns = [column.name for column in self.segments]
+        return KeptSample.of(sample, self.baseline.schema, self._row_model, columns).to_bytes()
+
+    @cached_property
+    def _row_model(self) -> RowModel:
+        return row_model(self.baseline)
+
+    def in_segment(self, table: pa.Table, segment: str) -> NDArray[np.bool_] | None:
+        """Return which rows belong to a segment, (n,); None where the table or the configuration does not tell."""
+        column = next((c for c in self.segments if segment in c.segments), None)
+        if column is None or column.name not in table.column_names:
+            return None
+        return np.asarray(column.codes(table) == column.segments.index(segment))
+
     def segment_sample(self, sample: pa.Table | None, segment: str) -> pa.Table | None:
         """Return the rows of an overall sample that belong to a segment."""
-        column = next((c for c in self.segments if segment in c.segments), None)
-        if sample is None or column is None:
-            return sample
-        return sample.filter(pa.array(column.codes(sample) == column.segments.index(segment)))
+        mask = None if sample is None else self.in_segment(sample, segment)
+        return sample if sample is None or mask is None else sample.filter(pa.array(mask))
 
     def _segment_names(self) -> tuple[str, ...]:
         texts = {*self.baseline.schema.segments, *self.baseline.schema.categorical}

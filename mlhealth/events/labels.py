@@ -1,0 +1,190 @@
+"""Label messages → labels by event key: which event, what was true, and when that was known.
+
+A label is a flat object: the event's id under the schema's own column name, `id` or `event_id`; its true class or value
+under the schema's label column or `label`; optionally `at`, when it was so, for corrections that overtake each other. A
+message holds one object, several lines of them, or an Arrow stream with these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mlhealth.clock import from_iso
+from mlhealth.errors import ConfigError
+from mlhealth.events.keys import text_keys
+from mlhealth.events.messages import Messages
+from mlhealth.events.normalise import ID_FIELD
+from mlhealth.records import Rejection
+from mlhealth.schema import ModelSchema, canonical_text
+
+LABEL_FORMAT = "label"
+"""The format header's value for messages that hold labels."""
+_LATEST = 2**62
+_ARROW = b"\xff\xff\xff\xff"
+"""How an Arrow stream begins; no JSON does."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Under which names a label's parts are looked for, the first that is there."""
+
+    id: tuple[str, ...]
+    label: tuple[str, ...]
+    at: str = "at"
+
+    @classmethod
+    def of(cls, schema: ModelSchema) -> Names:
+        """Return the names that labels of a model may use."""
+        own = () if schema.id is None else (schema.id,)
+        told = () if schema.label is None else (schema.label,)
+        return cls(
+            tuple(dict.fromkeys((*own, "id", "event_id", ID_FIELD))), tuple(dict.fromkeys((*told, "label")))
+        )
+
+
+@dataclass(frozen=True)
+class DecodedLabels:
+    """Labels, (n,) each: hash of the event's key, class text or number as text, when it was so, and its message."""
+
+    keys: NDArray[np.uint64]
+    values: tuple[str, ...]
+    at: NDArray[np.int64]
+    message: NDArray[np.int32]
+    rejections: tuple[Rejection, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many labels can be used."""
+        return len(self.values)
+
+
+def decode_labels(messages: Messages, schema: ModelSchema) -> DecodedLabels:
+    """Return the labels in `messages`; where one does not say when it was so, its message's time is taken."""
+    names = Names.of(schema)
+    ids, values, at, message = [], [], [], []
+    rejections = []
+    for i, body in enumerate(messages.values):
+        written = int(messages.timestamps[i])
+        for row, given in enumerate(_objects(body)):
+            found = given if isinstance(given, str) else _read(given, names, schema, written)
+            if isinstance(found, str):
+                place = messages.partitions[messages.index[i]]
+                rejections.append(Rejection(place.topic, place.number, int(messages.offsets[i]), row, found))
+                continue
+            ids.append(found[0])
+            values.append(found[1])
+            at.append(found[2])
+            message.append(i)
+    return DecodedLabels(
+        text_keys(pa.array(ids, type=pa.string())),
+        tuple(values),
+        np.array(at, dtype=np.int64),
+        np.array(message, dtype=np.int32),
+        tuple(rejections),
+    )
+
+
+def label_value(value: object, schema: ModelSchema) -> str:
+    """Return a label as it is stored; raises ValueError in words where it is none of the model's."""
+    if value is None or value == "" or (isinstance(value, float) and isnan(value)):
+        raise ValueError("the label is missing")
+    if isinstance(value, dict | list):
+        raise ValueError("the label is not a single value")  # noqa: TRY004 (told to the sender, not a bug)
+    if schema.is_classification:
+        text = canonical_text(value)
+        known = text if text in schema.classes else _number_text(text)
+        if known not in schema.classes:
+            raise ValueError(f"the label is none of the classes {', '.join(schema.classes[:10])}")
+        return known
+    try:
+        number = float(value) if not isinstance(value, bool) else float("nan")  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not isfinite(number):
+        raise ValueError("the label is not a finite number")
+    return repr(number)
+
+
+def class_index(values: Sequence[str | None], schema: ModelSchema) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return stored labels as `Rows.label` has them, -1 or NaN for None."""
+    if not schema.is_classification:
+        return np.array([np.nan if v is None else float(v) for v in values], dtype=np.float64)
+    number = {name: i for i, name in enumerate(schema.classes)}
+    return np.array([-1 if v is None else number.get(v, -1) for v in values], dtype=np.int64)
+
+
+def _read(
+    given: Mapping[str, Any], names: Names, schema: ModelSchema, written: int
+) -> tuple[str, str, int] | str:
+    """Return id, label and time of one object, or what is wrong with it."""
+    event = next((given[name] for name in names.id if given.get(name) is not None), None)
+    if event is None:
+        return f"the event's id is missing ({' or '.join(names.id[:3])})"
+    if isinstance(event, dict | list) or event == "":
+        return "the event's id is not a single value"
+    value = next((given[name] for name in names.label if given.get(name) is not None), None)
+    try:
+        return canonical_text(event), label_value(value, schema), _time(given.get(names.at), written)
+    except ValueError as error:
+        return str(error)
+
+
+def _time(value: object, written: int) -> int:
+    if value is None or (isinstance(value, float) and isnan(value)):
+        return written
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LATEST:
+        return value
+    try:
+        return from_iso(str(value))
+    except ConfigError:
+        raise ValueError("at: the time cannot be read; write ISO 8601 or microseconds") from None
+
+
+def _number_text(text: str) -> str:
+    """Return a class that was spelt otherwise: `1.0` from a table of floats is class `1`, `True` is class `1`."""
+    if text in {"True", "true", "False", "false"}:
+        return "1" if text.lower() == "true" else "0"
+    try:
+        return canonical_text(float(text))
+    except (ValueError, OverflowError):
+        return text
+
+
+def _objects(body: bytes) -> Iterator[Mapping[str, Any] | str]:
+    """Yield the objects of one message; a text says what was wrong instead of one."""
+    if body.startswith(_ARROW):
+        yield from _arrow_rows(body)
+        return
+    if not body.strip():
+        yield "the message is empty"
+        return
+    try:
+        yield from _each(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        lines = [line for line in body.split(b"\n") if line.strip()]
+        for line in lines:
+            try:
+                yield from _each(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                yield "not valid JSON"
+
+
+def _each(document: object) -> Iterator[Mapping[str, Any] | str]:
+    for found in document if isinstance(document, list) else [document]:
+        yield found if isinstance(found, dict) else "not a JSON object"
+
+
+def _arrow_rows(body: bytes) -> Iterator[Mapping[str, Any] | str]:
+    try:
+        table = pa.ipc.open_stream(body).read_all()
+        yield from table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError):
+        yield "not an Arrow IPC stream"

@@ -1,0 +1,64 @@
+"""Windows that were revised, and all that follow them, folded again: only differences are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from mlhealth.alerts.engine import Step, refold
+from mlhealth.alerts.rules import RuleSet
+from mlhealth.records import WindowReport
+from mlhealth.store import closing as store
+from mlhealth.store.closing import ModelVersion
+from mlhealth.worker.folding import Carried, LimitsOf, fold, judge
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Reports as judged, what the rules made of them, and states by the start of the window after."""
+
+    reports: Sequence[WindowReport]
+    steps: Sequence[Step]
+    states: Mapping[int, object]
+
+
+def refolded(
+    connection: Connection,
+    name: ModelVersion,
+    revised: Sequence[WindowReport],
+    rules: RuleSet,
+    limits: LimitsOf,
+) -> Folded:
+    """Return revised reports, in order of time, judged again, and what changed for the alerts by them.
+
+    Where the state before the first of them is no longer kept, folding begins there anew.
+    """
+    if not revised:
+        return Folded((), (), {})
+    start = revised[0].key.start
+    before = Carried.from_data(store.state_before(connection, name, start))
+    told = Carried.from_data(store.state_before(connection, name, 2**62))
+    following: list[WindowReport] = []
+    state = before
+    states: dict[int, object] = {}
+    for report in _with_what_follows(connection, name, revised):
+        judged, ledger = judge([report], state.ledger, limits)
+        _, after = fold(rules, judged, state.rules, None)
+        state = Carried(after, ledger)
+        states[report.key.end] = state.to_data()
+        following += judged
+    done = refold(rules, following, before.rules, told.rules)
+    states[following[-1].key.end] = Carried(done.state, state.ledger).to_data()
+    keys = {report.key for report in revised}
+    return Folded([report for report in following if report.key in keys], [done], states)
+
+
+def _with_what_follows(
+    connection: Connection, name: ModelVersion, revised: Sequence[WindowReport]
+) -> list[WindowReport]:
+    known = {report.key.start for report in revised}
+    later = store.latest_reports(connection, name, revised[0].key.start)
+    found = [*revised, *(report for report in later if report.key.start not in known)]
+    return sorted(found, key=lambda report: report.key.start)
