@@ -57,6 +57,10 @@ def worker_name() -> str:
 def _source(config: SourceConfig, around: Surroundings) -> ConfiguredSource:
     if config.kafka is not None:
         return ConfiguredSource(_kafka_source(config.kafka), config.kafka.idle)
+    if config.files is not None:
+        from mlhealth.sources.files import FileSource
+
+        return ConfiguredSource(FileSource(config.files), config.files.idle)
     inbox = config.inbox or InboxConfig()
     return ConfiguredSource(_inbox_source(inbox, around), inbox.idle)
 

@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+STREAM_END = "#"
+"""In the name of a topic that is a file: before it stands the folder. No topic of Kafka can have it in its name."""
+
+
 @dataclass(frozen=True, order=True)
 class Partition:
     """One ordered log of a source: a Kafka topic's partition, an inbox, a file."""
@@ -18,6 +22,11 @@ class Partition:
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.number}"
+
+    @property
+    def stream(self) -> str:
+        """The name shared by partitions that hold one stream of events: the topic, or a folder of files."""
+        return self.topic.partition(STREAM_END)[0]
 
 
 @dataclass(frozen=True)

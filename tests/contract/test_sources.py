@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 
 from mlhealth.clock import SystemClock, from_iso, to_iso
-from mlhealth.config import KafkaConfig
+from mlhealth.config import FilesConfig, KafkaConfig, TopicModel
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import (
     MODEL_HEADER,
@@ -25,6 +26,7 @@ from mlhealth.sources.base import (
     Poll,
     Source,
 )
+from mlhealth.sources.files import FileSource
 from mlhealth.sources.inbox import TOPIC, InboxSource, ReaderIdentity
 from mlhealth.sources.kafka import KafkaSource
 from mlhealth.sources.memory import MemoryLog, MemorySource
@@ -64,11 +66,16 @@ class Rig:
 
     copies_of_marks = 1
     keeps_committed = True
+    has_watermarks = True
 
     def __init__(self) -> None:
         self.topic = f"contract-{uuid4().hex[:8]}"
         self.group = f"group-{uuid4().hex[:8]}"
         self._open: list[Source] = []
+
+    def partition(self, number: int) -> Partition:
+        """Return the first or second partition."""
+        return Partition(self.topic, number)
 
     def write(
         self, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = HEADERS
@@ -194,9 +201,47 @@ class InboxRig(Rig):
         self.database.close()
 
 
+class FileRig(Rig):
+    """Over two files of a folder, whose lines are the messages."""
+
+    has_watermarks = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.headers: list[tuple[str, bytes]] = []
+        for number in (0, 1):
+            self._path(number).touch()
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"part-{number}.jsonl"
+
+    def partition(self, number: int) -> Partition:
+        return Partition(f"file:{self.folder}#part-{number}.jsonl", 0)
+
+    def write(
+        self, partition: int, values: Sequence[bytes], headers: Sequence[tuple[str, bytes]] = HEADERS
+    ) -> None:
+        self.headers = list(headers)
+        with self._path(partition).open("ab") as file:
+            file.writelines(value + b"\n" for value in values)
+
+    def trim(self, partition: int, first: int) -> None:
+        pytest.skip("a file keeps its rows")
+
+    def _source(self) -> Source:
+        model = TopicModel(model="loans", version="1") if self.headers or not self.has_messages() else None
+        return FileSource(FilesConfig(folder=str(self.folder), model=model))
+
+    def has_messages(self) -> bool:
+        return any(self._path(number).stat().st_size for number in (0, 1))
+
+
 def _rig(kind: str, request: pytest.FixtureRequest) -> Rig:
     if kind == "memory":
         return MemoryRig()
+    if kind == "files":
+        return FileRig(request.getfixturevalue("tmp_path"))
     if kind == "inbox":
         return InboxRig(f"sqlite:///{request.getfixturevalue('tmp_path') / 'store.db'}")
     if kind == "inbox on postgresql":
@@ -204,7 +249,7 @@ def _rig(kind: str, request: pytest.FixtureRequest) -> Rig:
     return {"kafka": KafkaRig, "confluent": ConfluentRig}[kind](request.getfixturevalue("kafka"))
 
 
-@pytest.fixture(params=["memory", "inbox", "inbox on postgresql", "kafka", "confluent"])
+@pytest.fixture(params=["memory", "files", "inbox", "inbox on postgresql", "kafka", "confluent"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """Each kind of source in turn."""
     made = _rig(request.param, request)
@@ -223,17 +268,20 @@ def read(source: Source, messages: int, *, timeout: float = 30.0) -> list[Poll]:
 
 
 def _count(polls: Sequence[Poll]) -> int:
-    return sum(len(m) for poll in polls for _, m in poll.batches) + sum(len(poll.marks) for poll in polls)
+    rows = sum(value.count(b"\n") + 1 for poll in polls for _, m in poll.batches for value in m.values)
+    return rows + sum(len(poll.marks) for poll in polls)
 
 
 def told(polls: Sequence[Poll]) -> dict[Partition, list[tuple[int, bytes]]]:
-    """Return offset and value of each message, by partition, in the order in which they came."""
+    """Return offset and value of each message (or row of a file), by partition, in the order in which they came."""
     found: dict[Partition, list[tuple[int, bytes]]] = {}
     for poll in polls:
         for _, messages in poll.batches:
             for i, value in enumerate(messages.values):
                 partition = messages.partitions[messages.index[i]]
-                found.setdefault(partition, []).append((int(messages.offsets[i]), bytes(value)))
+                first = int(messages.offsets[i])
+                rows = enumerate(bytes(value).split(b"\n"), start=first)
+                found.setdefault(partition, []).extend(rows)
     return found
 
 
@@ -244,11 +292,11 @@ def test_every_message_comes_once_in_order_with_its_address(rig: Rig) -> None:
     source = rig.source(Reader())
     polls = read(source, 4)
     assert told(polls) == {
-        Partition(rig.topic, 0): [(0, b"a"), (1, b"b"), (2, b"c")],
-        Partition(rig.topic, 1): [(0, b"d")],
+        rig.partition(0): [(0, b"a"), (1, b"b"), (2, b"c")],
+        rig.partition(1): [(0, b"d")],
     }
     assert {address for poll in polls for address, _ in poll.batches} == {ADDRESS}
-    assert source.positions() == {Partition(rig.topic, 0): 3, Partition(rig.topic, 1): 1}
+    assert source.positions() == {rig.partition(0): 3, rig.partition(1): 1}
 
 
 def test_reading_starts_where_the_owner_says(rig: Rig) -> None:
@@ -258,12 +306,12 @@ def test_reading_starts_where_the_owner_says(rig: Rig) -> None:
     first = rig.source(Reader())
     read(first, 4)
     if rig.keeps_committed:
-        first.commit({Partition(rig.topic, 0): 3, Partition(rig.topic, 1): 1})
+        first.commit({rig.partition(0): 3, rig.partition(1): 1})
     first.close()
-    reader = Reader({Partition(rig.topic, 0): 1, Partition(rig.topic, 1): 0})
+    reader = Reader({rig.partition(0): 1, rig.partition(1): 0})
     assert told(read(rig.source(reader), 3)) == {
-        Partition(rig.topic, 0): [(1, b"b"), (2, b"c")],
-        Partition(rig.topic, 1): [(0, b"d")],
+        rig.partition(0): [(1, b"b"), (2, b"c")],
+        rig.partition(1): [(0, b"d")],
     }
     assert reader.gaps == []
 
@@ -272,15 +320,15 @@ def test_messages_that_are_gone_are_a_gap(rig: Rig) -> None:
     """Where the log begins after the wanted offset, reading goes on from its first message, and the owner is told."""
     rig.write(0, [b"a", b"b", b"c"])
     rig.trim(0, 2)
-    reader = Reader({Partition(rig.topic, 0): 1})
-    assert told(read(rig.source(reader), 1)) == {Partition(rig.topic, 0): [(2, b"c")]}
-    assert reader.gaps == [Gap(Partition(rig.topic, 0), 1, 2)]
+    reader = Reader({rig.partition(0): 1})
+    assert told(read(rig.source(reader), 1)) == {rig.partition(0): [(2, b"c")]}
+    assert reader.gaps == [Gap(rig.partition(0), 1, 2)]
 
 
 def test_ends_are_those_of_now(rig: Rig) -> None:
     """The end of a partition is asked for afresh, whether or not anything was read."""
     source = rig.source(Reader())
-    partitions = [Partition(rig.topic, 0), Partition(rig.topic, 1)]
+    partitions = [rig.partition(0), rig.partition(1)]
     assert source.ends(partitions) == dict.fromkeys(partitions, 0)
     rig.write(1, [b"a", b"b"])
     assert source.ends(partitions) == {partitions[0]: 0, partitions[1]: 2}
@@ -293,13 +341,13 @@ def test_a_paused_source_gives_nothing_and_keeps_its_partitions(rig: Rig) -> Non
     reader = Reader()
     source = rig.source(reader)
     read(source, 1)
-    reader.offsets[Partition(rig.topic, 0)] = 1  # what a checkpoint holds, should the group share out again
+    reader.offsets[rig.partition(0)] = 1  # what a checkpoint holds, should the group share out again
     source.pause()
     rig.write(0, [b"b"])
     assert not any(source.poll(0.2) for _ in range(5))
     assert len(reader.held) == 2
     source.resume()
-    assert told(read(source, 1)) == {Partition(rig.topic, 0): [(1, b"b")]}
+    assert told(read(source, 1)) == {rig.partition(0): [(1, b"b")]}
 
 
 def test_reloading_asks_the_owner_again(rig: Rig) -> None:
@@ -308,19 +356,21 @@ def test_reloading_asks_the_owner_again(rig: Rig) -> None:
     reader = Reader()
     source = rig.source(reader)
     read(source, 2)
-    reader.offsets[Partition(rig.topic, 0)] = 1
-    source.reload([Partition(rig.topic, 0)])
-    assert told(read(source, 1)) == {Partition(rig.topic, 0): [(1, b"b")]}
+    reader.offsets[rig.partition(0)] = 1
+    source.reload([rig.partition(0)])
+    assert told(read(source, 1)) == {rig.partition(0): [(1, b"b")]}
 
 
 def test_a_watermark_message_is_a_promise_not_an_event(rig: Rig) -> None:
     """A message with the watermark header is told as a mark of its model version and partition."""
+    if not rig.has_watermarks:
+        pytest.skip("its messages are rows, which promise nothing")
     moment = 1_767_225_600_000_000
     rig.write(1, [b""], [*HEADERS, (WATERMARK_HEADER, to_iso(moment).encode())])
     source = rig.source(Reader())
     polls = read(source, rig.copies_of_marks)
     marks = [mark for poll in polls for mark in poll.marks]
-    assert Mark(ADDRESS, Partition(rig.topic, 1), moment) in marks
+    assert Mark(ADDRESS, rig.partition(1), moment) in marks
     assert {(mark.address, mark.event_time) for mark in marks} == {(ADDRESS, moment)}
 
 
