@@ -1,0 +1,1 @@
+"""Wire formats of serving systems, one file each; `base.formats()` finds them."""

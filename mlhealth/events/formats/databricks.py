@@ -1,0 +1,60 @@
+"""MLflow and Databricks inference tables: a row per request, its bodies as JSON texts.
+
+Columns of both generations are read: `databricks_request_id`, `client_request_id`, `timestamp_ms` or `request_time`,
+`status_code`, `request`, `response`. Rows come as JSON lines (an export, a change feed on Kafka) or as an Arrow stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from mlhealth.errors import DataError
+from mlhealth.events.formats.exchange import Exchange, ExchangeFormat
+
+_ARROW_START = b"\xff\xff\xff\xff"
+_TIMES = ("timestamp_ms", "request_time")
+_IDS = ("client_request_id", "databricks_request_id")
+
+
+class DatabricksFormat(ExchangeFormat):
+    """See the module."""
+
+    name = "databricks"
+
+    def exchanges(self, value: bytes) -> list[Exchange | str]:
+        if value.startswith(_ARROW_START):
+            try:
+                return [_exchange(row) for row in pa.ipc.open_stream(value).read_all().to_pylist()]
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"not an Arrow stream: {type(error).__name__}") from None
+        lines = [line for line in value.split(b"\n") if line.strip()]
+        return [_line(line) for line in lines] or ["the message is empty"]
+
+
+def _line(line: bytes) -> Exchange | str:
+    try:
+        return _exchange(orjson.loads(line))
+    except orjson.JSONDecodeError:
+        return "not valid JSON"
+
+
+def _exchange(row: object) -> Exchange | str:
+    if not isinstance(row, Mapping) or "request" not in row:
+        return "an object with request and response is needed"
+    status = row.get("status_code")
+    if status is not None and status not in {200, "200"}:
+        return f"the request was not answered: status {str(status)[:10]}"
+    identity = next((str(row[name]) for name in _IDS if row.get(name)), None)
+    moment = next((row[name] for name in _TIMES if row.get(name) is not None), None)
+    if not isinstance(moment, int | str | None):
+        moment = str(moment)
+    return Exchange(_body(row["request"]), _body(row.get("response")), identity, moment)
+
+
+def _body(value: Any) -> object:
+    """Return a body, which is JSON text in a table and may be JSON itself in a message."""
+    return orjson.loads(value) if isinstance(value, str | bytes) else value

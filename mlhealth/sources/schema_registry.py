@@ -1,0 +1,98 @@
+"""A schema registry with Confluent's API (Confluent's own, Karapace, Apicurio's compatible one)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from mlhealth.errors import ConfigError, DataError, SourceUnavailable
+from mlhealth.events.formats.base import WriterSchema
+from mlhealth.payload_config import SchemaRegistryConfig
+
+_MOST_REFERENCES = 100
+_MOST_UNKNOWN = 10_000
+
+
+class SchemaRegistry:
+    """Schemas by number, each asked for once: a number never changes its meaning."""
+
+    def __init__(self, config: SchemaRegistryConfig) -> None:
+        self._config = config
+        self._client: httpx.Client | None = None
+        self._known: dict[int, WriterSchema] = {}
+        self._unknown: set[int] = set()
+
+    def schema(self, number: int) -> WriterSchema:
+        """Return a schema; raises DataError where there is none, SourceUnavailable where the registry is away."""
+        found = self._known.get(number)
+        if found is not None:
+            return found
+        if number in self._unknown:
+            raise DataError(f"the schema registry knows no schema {number}")
+        answer = self._get(f"/schemas/ids/{number}")
+        if answer is None:
+            if len(self._unknown) >= _MOST_UNKNOWN:
+                self._unknown.clear()
+            self._unknown.add(number)
+            raise DataError(f"the schema registry knows no schema {number}")
+        references = tuple(self._references(answer, set()))
+        found = WriterSchema(str(answer.get("schemaType", "AVRO")), str(answer["schema"]), references)
+        self._known[number] = found
+        return found
+
+    def _references(self, answer: dict[str, Any], seen: set[str]) -> Iterator[tuple[str, str]]:
+        """Yield the texts that a schema refers to by import name, what they refer to first."""
+        for reference in answer.get("references") or ():
+            name = str(reference["name"])
+            if name in seen or len(seen) >= _MOST_REFERENCES:
+                continue
+            seen.add(name)
+            path = f"/subjects/{reference['subject']}/versions/{reference['version']}"
+            found = self._get(path)
+            if found is None:
+                raise DataError(f"the schema registry lacks {reference['subject']}, which a schema refers to")
+            yield from self._references(found, seen)
+            yield name, str(found["schema"])
+
+    def _get(self, path: str) -> dict[str, Any] | None:
+        """Return the registry's answer, None where it knows no such thing."""
+        try:
+            answer = self._opened().get(path)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                return None
+            answer.raise_for_status()
+            found = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise SourceUnavailable(f"schema registry {self._config.url}: {said}") from error
+        return found if isinstance(found, dict) else None
+
+    def _opened(self) -> httpx.Client:
+        if self._client is None:
+            config = self._config
+            auth = None
+            if config.username is not None and config.password is not None:
+                auth = httpx.BasicAuth(config.username, config.password.get_secret_value())
+            bearer = (
+                {} if config.token is None else {"Authorization": f"Bearer {config.token.get_secret_value()}"}
+            )
+            self._client = httpx.Client(
+                base_url=config.url.rstrip("/"),
+                auth=auth,
+                headers={"Accept": "application/vnd.schemaregistry.v1+json", **bearer},
+                timeout=config.timeout / 1e6,
+                verify=_trust(config.ca_file),
+            )
+        return self._client
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigError(f"schema_registry.ca_file {ca_file}: {error.strerror or error}") from None
