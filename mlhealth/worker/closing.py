@@ -13,7 +13,6 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from mlhealth.alerts.context import Circumstances
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.budget import BudgetLimits
 from mlhealth.clock import SECOND
@@ -75,6 +74,7 @@ class Closer:
         self._labelling = Labelling(database, models, rules)
         self._first: ModelVersion = ("", "")
         self.before_commit: Callable[[], None] = lambda: None
+        self._labelling.before_commit = lambda: self.before_commit()
 
     def close(self, now: int, expired: Callable[[], bool] = lambda: False) -> list[Closed]:
         """Close windows that are due, until `expired`; model versions that had to wait come first the next time.
@@ -207,9 +207,10 @@ class Closer:
             return Folded((), (), {})
         before = Carried.from_data(store.state_before(connection, name, reports[0].key.start))
         judged, ledger = judge(reports, before.ledger, self._limits)
-        circumstances = Circumstances(lag_seconds=(now - reports[0].key.end) / SECOND)
+        end, unused = reports[0].key.end, store.unused_events(connection, name)
+        circumstances = before.since(unused, (now - end) / SECOND)
         steps, rules = fold(self._rules(), judged, before.rules, circumstances)
-        return Folded(judged, steps, {reports[0].key.end: Carried(rules, ledger).to_data()})
+        return Folded(judged, steps, {end: Carried(rules, ledger, circumstances, unused).to_data()})
 
     def _limits(self, baseline: str) -> BudgetLimits:
         return self._models.ready(baseline).limits

@@ -77,6 +77,7 @@ class Labelling:
         self._rules = rules
         self._keys: OrderedDict[tuple[ModelVersion, KeptWindow], NDArray[np.uint64]] = OrderedDict()
         self._done: dict[ModelVersion, tuple[int, set[int]]] = {}
+        self.before_commit: Callable[[], None] = lambda: None
 
     def waiting(self, names: Collection[ModelVersion]) -> list[ModelVersion]:
         """Return the model versions for which labels came that were not joined yet."""
@@ -100,6 +101,11 @@ class Labelling:
         if is_done:
             self._done.pop(name, None)
         return Revised(name, written, is_done)
+
+    def _forget(self, connection: Connection, name: ModelVersion, now: int) -> None:
+        runtime = self._models.newest(*name)
+        if runtime is not None:
+            labels.forget(connection, name[0], now - runtime.config.labels.horizon)
 
     def _done_for(self, name: ModelVersion, until: int) -> set[int]:
         if self._done.get(name, (-1, set()))[0] != until:
@@ -157,4 +163,6 @@ class Labelling:
                 record(connection, step, now)
             if until is not None:
                 labels.consider(connection, name, until)
+                self._forget(connection, name, now)
+            self.before_commit()
         return tuple(folded.reports)
