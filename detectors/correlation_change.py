@@ -19,6 +19,9 @@ class CorrelationChange(SampleDetector):
 
     name = "correlation_change"
 
+    def statistic(self, reference: Floats, window: Floats, rng: np.random.Generator) -> float:
+        return _change(reference, window)
+
     def compare(self, reference: Floats, window: Floats, rng: np.random.Generator) -> Verdict:
         rows = np.vstack([reference, window])
         m = len(reference)

@@ -21,14 +21,24 @@ class MaximumMeanDiscrepancy(SampleDetector):
 
     name = "maximum_mean_discrepancy"
 
+    def statistic(self, reference: Floats, window: Floats, rng: np.random.Generator) -> float:
+        embedded = _embedded(reference, window, rng)
+        m = len(reference)
+        return float(np.linalg.norm(embedded[m:].mean(axis=0) - embedded[:m].mean(axis=0)))
+
     def compare(self, reference: Floats, window: Floats, rng: np.random.Generator) -> Verdict:
-        width = float(np.median(pdist(reference[:300]))) or 1.0
-        rows = np.vstack([reference, window])
-        frequency = rng.normal(size=(rows.shape[1], FEATURES)) / width
-        phase = rng.uniform(0.0, 2.0 * np.pi, FEATURES)
-        embedded = np.sqrt(2.0 / FEATURES) * np.cos(rows @ frequency + phase)
+        embedded = _embedded(reference, window, rng)
         n, m = len(window), len(reference)
         sides = np.tile(np.r_[np.full(m, -1.0 / m), np.full(n, 1.0 / n)], (DRAWS + 1, 1))
         sides[1:] = rng.permuted(sides[1:], axis=1)
         distances = np.linalg.norm(sides @ embedded, axis=1)
         return permutation_verdict(float(distances[0]), distances[1:])
+
+
+def _embedded(reference: Floats, window: Floats, rng: np.random.Generator) -> Floats:
+    """Return the random Fourier features of the reference's rows and then of the window's."""
+    width = float(np.median(pdist(reference[:300]))) or 1.0
+    rows = np.vstack([reference, window])
+    frequency = rng.normal(size=(rows.shape[1], FEATURES)) / width
+    phase = rng.uniform(0.0, 2.0 * np.pi, FEATURES)
+    return np.asarray(np.sqrt(2.0 / FEATURES) * np.cos(rows @ frequency + phase))

@@ -1,7 +1,8 @@
 """The contract of detectors that look at whole rows: multivariate drift, from the bounded samples of two windows.
 
 They see what no column shows by itself: columns that no longer go together. They cost milliseconds, not microseconds,
-so they are asked when a person or a rule wants them, not for every window.
+whatever the window's size. In reports, thresholds come from nulls fitted on windows of the reference at the real window
+size (`sample_nulls.py`); `compare` tests two samples by themselves, without a fitted null.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ class SampleDetector(ABC):
 
     name: ClassVar[str]
     """Name as in the literature, snake case, and as users write it."""
+    draws: ClassVar[int] = 60
+    """Windows drawn of each size to fit its null."""
+
+    @abstractmethod
+    def statistic(self, reference: Floats, window: Floats, rng: np.random.Generator) -> float:
+        """Return how far the rows of the window (n, d) lie from those of the reference (m, d); larger is farther."""
 
     @abstractmethod
     def compare(self, reference: Floats, window: Floats, rng: np.random.Generator) -> Verdict:

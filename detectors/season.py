@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from mlhealth.baseline import Baseline
 from mlhealth.clock import DAY, HOUR
 from mlhealth.detectors.panel import Panel
+from mlhealth.detectors.thresholds import Threshold
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.profile import WindowProfile
@@ -47,14 +49,20 @@ class SeasonalPanel:
     A window belongs to the season of its middle. Windows longer than a season are better judged by a plain `Panel`.
     """
 
-    def __init__(self, baseline: Baseline, season: Season) -> None:
+    def __init__(
+        self,
+        baseline: Baseline,
+        season: Season,
+        thresholds: Mapping[tuple[str, str], Threshold] | None = None,
+    ) -> None:
         if baseline.schema.timestamp is None:
             raise ConfigError(f"season: {season} needs event times, and the schema has no columns.timestamp")
         self._baseline = baseline
         self._season = season
         times = np.asarray(baseline.rows.column(TIME).to_numpy())
         self._numbers = np.array([season.of(int(time)) for time in times])
-        self._whole = Panel(baseline)
+        self._thresholds = thresholds
+        self._whole = Panel(baseline, thresholds)
         self._panels: dict[int, Panel] = {}
 
     def judge(self, window: WindowProfile) -> tuple[tuple[DetectorResult, ...], dict[str, FeatureQuality]]:
@@ -75,4 +83,6 @@ class SeasonalPanel:
         if mask.sum() < FEWEST_ROWS:
             return self._whole
         rows = EventBatch(self._baseline.schema, self._baseline.rows.filter(pa.array(mask)))
-        return Panel(self._baseline, reference=WindowProfile.of(rows, self._baseline.layout))
+        return Panel(
+            self._baseline, self._thresholds, reference=WindowProfile.of(rows, self._baseline.layout)
+        )

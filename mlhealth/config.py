@@ -31,16 +31,32 @@ DurationOrZero = Annotated[Duration, BeforeValidator(_or_zero)]
 
 
 class KafkaSecurity(Strict):
-    """TLS and SASL of a broker; the names are those of every Kafka client."""
+    """TLS and SASL of a broker; the names are those of every Kafka client.
+
+    With OAUTHBEARER, tokens come from `token_url` (client credentials: `username` and `password` are the client's id
+    and secret), asked for `scope` where that is given.
+    """
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     username: str | None = None
     password: Secret | None = None
+    token_url: str | None = None
+    scope: str | None = None
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
     check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _agree(self) -> KafkaSecurity:
+        if self.protocol.startswith("SASL") != (self.mechanism is not None):
+            raise ValueError("mechanism: needed with protocol SASL_PLAINTEXT or SASL_SSL, and only there")
+        if self.mechanism is not None and (self.username is None or self.password is None):
+            raise ValueError(f"mechanism {self.mechanism} needs username and password")
+        if (self.mechanism == "OAUTHBEARER") != (self.token_url is not None):
+            raise ValueError("token_url: needed with mechanism OAUTHBEARER, and only there")
+        return self
 
 
 class TopicModel(Strict):
@@ -153,6 +169,26 @@ class LabelsConfig(Strict):
     horizon: Duration = 28 * DAY
 
 
+class PinnedThreshold(Strict):
+    """A threshold pinned in place of the fitted one: a constant, so many standard deviations, or a quantile.
+
+    `column`: of which column; left out, of all that the detector judges. `sigmas`: above what the detector says, in the
+    middle, without drift. `quantile`: of what it says without drift.
+    """
+
+    detector: str
+    column: str | None = None
+    constant: float | None = Field(default=None, ge=0)
+    sigmas: float | None = Field(default=None, ge=0)
+    quantile: float | None = Field(default=None, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> PinnedThreshold:
+        if sum(value is not None for value in (self.constant, self.sigmas, self.quantile)) != 1:
+            raise ValueError("give exactly one of constant, sigmas and quantile")
+        return self
+
+
 class ModelConfig(Strict):
     """How the windows of a model are cut and judged; `default` in `models` speaks for all that are not named.
 
@@ -161,7 +197,8 @@ class ModelConfig(Strict):
     far ahead of its message's own timestamp an event may claim to be. `learning`: windows of a new model version before
     anything pages; reasons say what would have. `season`: drift is judged against the same hour or weekday (UTC) of the
     reference. `scorer` asks the deployed model, as in
-    `mlhealth estimate --scorer`. `topics`: which topics carry the model, where not all may.
+    `mlhealth estimate --scorer`. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss
+    pages, each for an equal share of the budget. `topics`: which topics carry the model, where not all may.
     """
 
     window: Duration = 60 * MINUTE
@@ -178,6 +215,8 @@ class ModelConfig(Strict):
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None
     empty_windows: int = Field(default=24, ge=0)
+    thresholds: tuple[PinnedThreshold, ...] = ()
+    guard: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     labels: LabelsConfig = LabelsConfig()
 

@@ -14,6 +14,7 @@ from mlhealth.baseline import Baseline, FittedState, Null
 from mlhealth.baseline_files import seal
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.detectors import fit_nulls
+from mlhealth.detectors.sample_nulls import fit_sample_nulls
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metrics import default_metrics, metric_of, reference_metrics
@@ -111,6 +112,8 @@ def _assemble(
     profile = WindowProfile.of(batch, layout)
     tell("replaying reference windows", 0.8)
     nulls = fit_nulls(profile, np.random.default_rng(inputs.seed), batch=batch)
+    with single_threaded():
+        nulls |= fit_sample_nulls(profile, np.random.default_rng([inputs.seed, 3]), batch=batch)
     nulls |= _budget_nulls(inputs, fitted)
     known = reference_metrics(inputs.reference, inputs.metrics)
     tell("sealing", 0.98)

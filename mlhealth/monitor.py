@@ -6,12 +6,18 @@ Estimation on a file, back-test, replay and the live worker all come through her
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pyarrow as pa
 
 from mlhealth.baseline import Baseline
-from mlhealth.detectors import Panel, Season, SeasonalPanel, main_drift
+from mlhealth.broken import Seen, broken_columns
+from mlhealth.costs import Asked, CostModel
+from mlhealth.detectors import Panel, Season, SeasonalPanel, delivery_faults, main_drift
+from mlhealth.detectors.pinned import check_pinned
+from mlhealth.detectors.sample_nulls import MultivariatePanel
+from mlhealth.detectors.thresholds import Threshold
 from mlhealth.errors import ConfigError
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
@@ -21,8 +27,21 @@ from mlhealth.forgiving_scorer import ForgivingScorer
 from mlhealth.health import HealthInputs, score
 from mlhealth.objective import Objective
 from mlhealth.profile import WindowProfile
-from mlhealth.records import EstimateStatus, PerformanceEstimate, WindowKey, WindowReport
+from mlhealth.records import (
+    ColumnFault,
+    Cost,
+    DetectorResult,
+    EstimateStatus,
+    PerformanceEstimate,
+    WindowKey,
+    WindowReport,
+)
 from mlhealth.threads import single_threaded
+
+FEWEST_ROWS = 50
+"""Windows with fewer rows are not asked what is broken, or what costs accuracy."""
+LOST = 0.4
+"""Share of the tolerance, or probability of a drop, from which it is asked what costs accuracy."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,8 @@ class EvaluationSettings:
     """What a user may choose: the estimation method, the interval's level, what counts as a drop, a live scorer.
 
     `tolerance`: in units of the primary metric, or of its reference for errors; None is the default of the metric.
-    `season`: drift is judged against the same hour or weekday of the reference.
+    `season`: drift is judged against the same hour or weekday of the reference. `thresholds`: pinned ones, by
+    (detector, column), column "" for all. `segments`: columns among which the worst segment is sought first.
     """
 
     method: str | None = None
@@ -38,6 +58,8 @@ class EvaluationSettings:
     tolerance: float | None = None
     scorer: Scorer | None = None
     season: Season | None = None
+    thresholds: Mapping[tuple[str, str], Threshold] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
 
 
 class Evaluator:
@@ -52,16 +74,33 @@ class Evaluator:
             raise ConfigError(f"the baseline was not fitted with method {self.method!r}: it has {known}")
         cls = estimator_named(self.method, baseline.schema.task)
         self._estimator = cls.from_state(baseline.estimators[self.method])
-        season = self.settings.season
-        self._panel = Panel(baseline) if season is None else SeasonalPanel(baseline, season)
+        self._panel = self._made_panel()
+        self._multivariate = MultivariatePanel(baseline)
         self._scorer = self._forgiving()
         self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
 
+    def _made_panel(self) -> Panel | SeasonalPanel:
+        season, pinned = self.settings.season, self.settings.thresholds
+        check_pinned(pinned, self.baseline.reference)
+        return (
+            Panel(self.baseline, pinned) if season is None else SeasonalPanel(self.baseline, season, pinned)
+        )
+
     def _forgiving(self) -> Scorer | None:
-        if self.settings.scorer is None:
-            return None
-        rows = rows_from_table(self.baseline.rows, self.baseline.schema)
-        return ForgivingScorer.of(self.settings.scorer, rows)
+        return (
+            None
+            if self.settings.scorer is None
+            else ForgivingScorer.of(self.settings.scorer, self._reference)
+        )
+
+    @cached_property
+    def _reference(self) -> Rows:
+        return rows_from_table(self.baseline.rows, self.baseline.schema)
+
+    @cached_property
+    def _cost_model(self) -> CostModel:
+        with single_threaded():
+            return CostModel(self._reference, self.objective, self.baseline.seed)
 
     def evaluate(
         self, profile: WindowProfile, key: WindowKey, *, revision: int = 0, sample: pa.Table | None = None
@@ -74,27 +113,61 @@ class Evaluator:
         table = profile.sample if sample is None else sample
         rows = None if table is None or table.num_rows == 0 else rows_from_table(table, self.baseline.schema)
         detectors, quality = self._panel.judge(profile)
+        whole = () if key.segment else self._whole(profile)
+        estimates, drift = self._estimates(rows), main_drift(detectors)
         inputs = HealthInputs(
             objective=self.objective,
-            estimates=self._estimates(rows),
-            drift=main_drift(detectors),
+            estimates=estimates,
+            drift=drift,
             quality=quality,
             realized=self._realized(rows),
             rows=profile.rows,
+            faults=self._faults(rows, estimates, (drift, quality)),
+            whole=whole,
         )
-        health = score(inputs)
+        inputs = replace(inputs, costs=self._costs(rows, inputs))
         return WindowReport(
             key=key,
             revision=revision,
             baseline=self.baseline.hash,
             rows=profile.rows,
-            estimates=inputs.estimates,
-            health=health,
-            drift=inputs.drift,
-            detectors=detectors,
-            quality=inputs.quality,
+            estimates=estimates,
+            health=score(inputs),
+            drift=drift,
+            detectors=(*detectors, *whole),
+            quality=quality,
             realized=inputs.realized,
+            faults=inputs.faults,
+            costs=inputs.costs,
         )
+
+    def _whole(self, profile: WindowProfile) -> tuple[DetectorResult, ...]:
+        """Return what is said of the window as a whole: rows, not columns."""
+        with single_threaded():
+            judged = self._multivariate.judge(profile)
+        return (*judged, *delivery_faults(profile, self.baseline.reference))
+
+    def _faults(
+        self, rows: Rows | None, estimates: Mapping[str, PerformanceEstimate], seen: Seen
+    ) -> tuple[ColumnFault, ...]:
+        if rows is None or len(rows) < FEWEST_ROWS:
+            return ()
+        primary = estimates.get(self.objective.metric)
+        return broken_columns(self._reference, rows, seen, None if primary is None else primary.explanation)
+
+    def _costs(self, rows: Rows | None, inputs: HealthInputs) -> tuple[Cost, ...]:
+        """Return what costs accuracy, where any seems lost; a window that looks well costs no time."""
+        if rows is None or len(rows) < FEWEST_ROWS:
+            return ()
+        parts = score(inputs).parts
+        if (
+            parts.get("loss", 0.0) < LOST * self.objective.tolerance
+            and parts.get("probability_of_drop", 0.0) < LOST
+        ):
+            return ()
+        asked = Asked(inputs.estimates.get(self.objective.metric), inputs.faults, self.settings.segments)
+        with single_threaded():
+            return self._cost_model.costs(replace(rows, label=None), asked)
 
     def _estimates(self, rows: Rows | None) -> Mapping[str, PerformanceEstimate]:
         if rows is None:

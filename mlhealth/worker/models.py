@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlhealth.baseline import Baseline
-from mlhealth.budget import AlarmBudget, BudgetLimits
+from mlhealth.budget import BudgetLimits
 from mlhealth.config import Config, ModelConfig
-from mlhealth.detectors import Season
+from mlhealth.configured import limits_of, settings_of
 from mlhealth.estimators.row_model import RowModel, row_model
 from mlhealth.kept_sample import KeptSample
 from mlhealth.labelled import LabelReader
-from mlhealth.monitor import EvaluationSettings, Evaluator
+from mlhealth.monitor import Evaluator
 from mlhealth.profile import ProfileLayout
 from mlhealth.scorer import open_scorer
 from mlhealth.store import baselines
@@ -74,24 +74,13 @@ class Runtime:
         schema = self.baseline.schema
         spec = self.config.scorer and self.config.scorer.replace("{version}", schema.version)
         scorer = open_scorer(spec, schema) if spec else None
-        season = None if self.config.season is None else Season(self.config.season)
-        settings = EvaluationSettings(tolerance=self.config.tolerance, scorer=scorer, season=season)
-        return Evaluator(self.baseline, settings)
+        return Evaluator(self.baseline, replace(settings_of(self.config), scorer=scorer))
 
     @cached_property
     def limits(self) -> BudgetLimits:
         """The false-alarm budget, split evenly over the overall window and the segments."""
-        accepted = self.config.false_alarms
-        budget = AlarmBudget(accepted.alarms, accepted.per)
         shares = 1 + sum(len(column.segments) for column in self.segments)
-        return BudgetLimits.of(
-            self.baseline,
-            self.evaluator.objective,
-            budget,
-            window=self.config.window,
-            segments=shares,
-            learning=self.config.learning,
-        )
+        return limits_of(self.baseline, self.config, shares)
 
     @cached_property
     def labels(self) -> LabelReader:
