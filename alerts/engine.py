@@ -98,15 +98,28 @@ def step(
     return turn.result()
 
 
-def refold(rules: RuleSet, reports: Sequence[WindowReport], before: EngineState, told: EngineState) -> Step:
-    """Return the outcome of `reports`, the first of them revised, folded from the state `before` its window.
+@dataclass(frozen=True)
+class Told:
+    """What a refolding begins with: the state `before` its first window, and the `latest`, whose notices went out.
 
-    `told` is the state whose notices went out. Alerts that fire in both, or in neither, notify nobody; retraining
-    requests made before are not made again.
+    `circumstances` are those under which windows were judged, by their end.
     """
-    state, transitions, last, made = before, list[Alert](), list[Notice](), list[RetrainingRequest]()
+
+    before: EngineState
+    latest: EngineState
+    circumstances: Mapping[int, Circumstances] = field(default_factory=dict)
+
+
+def refold(rules: RuleSet, reports: Sequence[WindowReport], past: Told) -> Step:
+    """Return the outcome of `reports`, the first of them revised, folded from the state before its window.
+
+    Alerts that fire in both the told and the new state, or in neither, notify nobody; retraining requests made before
+    are not made again.
+    """
+    told, transitions, last, made = past.latest, list[Alert](), list[Notice](), list[RetrainingRequest]()
+    state = past.before
     for report in reports:
-        outcome = step(rules, report, state)
+        outcome = step(rules, report, state, past.circumstances.get(report.key.end, NO_CIRCUMSTANCES))
         state = outcome.state
         transitions += outcome.transitions
         last += outcome.notices

@@ -15,6 +15,7 @@ from mlhealth.report_json import from_data, to_data
 from mlhealth.store.checkpoints import Seen
 from mlhealth.store.database import Database, upsert
 from mlhealth.store.tables import (
+    counters,
     model_versions,
     partials,
     partitions,
@@ -129,6 +130,22 @@ def state_before(connection: Connection, name: ModelVersion, start: int) -> obje
     t = window_states.c
     where = (t.model == name[0], t.version == name[1], t.start <= start)
     return connection.execute(sa.select(t.state).where(*where).order_by(t.start.desc()).limit(1)).scalar()
+
+
+def state_at(connection: Connection, name: ModelVersion, start: int) -> object | None:
+    """Return the state before the window that starts exactly at `start`; None where none is kept."""
+    t = window_states.c
+    where = (t.model == name[0], t.version == name[1], t.start == start)
+    return connection.execute(sa.select(t.state).where(*where)).scalar()
+
+
+def unused_events(connection: Connection, name: ModelVersion) -> tuple[int, int]:
+    """Return how many events of a model version were rejected, and how many came too late, until now."""
+    t = counters.c
+    where = (t.model == name[0], t.version == name[1], t.outcome.in_(("rejected", "late")))
+    query = sa.select(t.outcome, sa.func.sum(t.events)).where(*where).group_by(t.outcome)
+    found: dict[str, int] = {row[0]: int(row[1]) for row in connection.execute(query)}
+    return found.get("rejected", 0), found.get("late", 0)
 
 
 def latest_reports(connection: Connection, name: ModelVersion, after: int) -> list[WindowReport]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from mlhealth.alerts.engine import Step, refold
+from mlhealth.alerts.context import Circumstances
+from mlhealth.alerts.engine import Step, Told, refold
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.records import WindowReport
 from mlhealth.store import closing as store
@@ -43,14 +44,18 @@ def refolded(
     following: list[WindowReport] = []
     state = before
     states: dict[int, object] = {}
+    under: dict[int, Circumstances] = {}
     for report in _with_what_follows(connection, name, revised):
+        end = report.key.end
+        stood = Carried.from_data(store.state_at(connection, name, end))
+        under[end] = stood.circumstances
         judged, ledger = judge([report], state.ledger, limits)
-        _, after = fold(rules, judged, state.rules, None)
-        state = Carried(after, ledger)
-        states[report.key.end] = state.to_data()
+        _, after = fold(rules, judged, state.rules, stood.circumstances)
+        state = replace(stood, rules=after, ledger=ledger)
+        states[end] = state.to_data()
         following += judged
-    done = refold(rules, following, before.rules, told.rules)
-    states[following[-1].key.end] = Carried(done.state, state.ledger).to_data()
+    done = refold(rules, following, Told(before.rules, told.rules, under))
+    states[following[-1].key.end] = replace(state, rules=done.state).to_data()
     keys = {report.key for report in revised}
     return Folded([report for report in following if report.key in keys], [done], states)
 

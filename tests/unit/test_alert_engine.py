@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from mlhealth.alerts import notice
-from mlhealth.alerts.engine import START, EngineState, refold, step
+from mlhealth.alerts.context import Circumstances
+from mlhealth.alerts.engine import START, EngineState, Told, refold, step
 from mlhealth.alerts.notice import NoticeKind
 from mlhealth.alerts.rules import RuleSet, parse_rules
 from mlhealth.errors import ConflictError
@@ -130,9 +131,9 @@ def test_a_revision_that_calms_a_window_resolves_once() -> None:
     before = step(rules, window(0, "healthy")).state
     told = fold(rules, [window(1), window(2)], before)[-1].state
     revised = [replace(window(1, "healthy"), revision=1), window(2, "healthy")]
-    outcome = refold(rules, revised, before, told)
+    outcome = refold(rules, revised, Told(before, told))
     assert [(n.kind, n.receiver) for n in outcome.notices] == [(NoticeKind.RESOLVED, "oncall")]
-    assert refold(rules, revised, before, told).notices == outcome.notices
+    assert refold(rules, revised, Told(before, told)).notices == outcome.notices
     assert (
         all(m.alert.state is AlertState.INACTIVE for m in outcome.state.alerts.values())
         or not outcome.state.alerts
@@ -143,7 +144,7 @@ def test_a_revision_that_changes_nothing_tells_nobody() -> None:
     """Refolding windows that fire as before sends no notice and asks for no second training."""
     rules = design_rules()
     told = fold(rules, [window(0), window(1)])[-1].state
-    outcome = refold(rules, [replace(window(0), revision=1), window(1)], START, told)
+    outcome = refold(rules, [replace(window(0), revision=1), window(1)], Told(START, told))
     assert outcome.notices == ()
     assert outcome.requests == ()
     assert outcome.state.asked == told.asked
@@ -153,7 +154,9 @@ def test_a_revision_that_uncovers_harm_tells_it() -> None:
     """A late revision that makes a calm window critical raises the alert with its request."""
     rules = design_rules()
     told = fold(rules, [window(0, "healthy"), window(1, "healthy")])[-1].state
-    outcome = refold(rules, [replace(window(0), revision=1), replace(window(1), revision=1)], START, told)
+    outcome = refold(
+        rules, [replace(window(0), revision=1), replace(window(1), revision=1)], Told(START, told)
+    )
     assert [n.kind for n in outcome.notices] == [NoticeKind.FIRING]
     assert len(outcome.requests) == 1
 
@@ -163,3 +166,16 @@ def test_an_alert_keeps_its_labels_to_its_end() -> None:
     text = DESIGN_RULE.replace("for: 1 ", 'labels: {score: "{{ health.score | number }}"}\n    for: 1 ')
     fired, ended = fold(parse_rules(text), [window(0), window(1, "healthy")])
     assert fired.transitions[0].labels == ended.transitions[0].labels == {"score": "5"}
+
+
+def test_a_revision_is_judged_under_the_circumstances_of_its_window() -> None:
+    """A rule about lag or volume that fired stays as it was when the window is revised: they did not change."""
+    rules = parse_rules("rules: [{alert: Slow, when: lag.seconds > 60.0, notify: [oncall]}]")
+    late = Circumstances(lag_seconds=90.0, rejected=1, late=0)
+    told = step(rules, window(0, "healthy"), START, late).state
+    again = [replace(window(0, "healthy"), revision=1)]
+    kept = refold(rules, again, Told(START, told, {again[0].key.end: late}))
+    assert kept.notices == ()
+    assert [m.alert.state for m in kept.state.alerts.values()] == [AlertState.FIRING]
+    forgotten = refold(rules, again, Told(START, told))
+    assert [n.kind for n in forgotten.notices] == [NoticeKind.RESOLVED]
