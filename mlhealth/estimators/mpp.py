@@ -29,7 +29,7 @@ from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import EstimateStatus, PerformanceEstimate
 from mlhealth.schema import Task
 
-WIDENED, OUT_OF_SUPPORT = 0.62, 0.85
+WIDENED, OUT_OF_SUPPORT = 0.7, 0.88
 """Misfit (0: all is explained, 1: nothing is) from which an estimate is widened, or beyond the reference's support."""
 MOST_REFERENCE = 6_000
 """Reference rows that are kept, and that a scorer is asked about for one suspicious window, at most."""
@@ -110,7 +110,7 @@ class Mpp(Estimator):
             if isinstance(answer, str):
                 out[metric] = by.refuse(metric, answer)
                 continue
-            width = spread(answer, verdict.misfit, deviation.get(metric, 0.0))
+            width = spread(answer, verdict.misfit, metric, deviation.get(metric, 0.0))
             half = self.factors.at(metric, level) * width
             out[metric] = _interval(by, metric, (answer, half), window, words)
         return out

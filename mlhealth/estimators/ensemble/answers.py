@@ -34,6 +34,8 @@ rankings better off labels, because recalibration to posteriors flattens them.
 UNMOVED_FROM_LABELS = {"roc_auc": 0.1, "average_precision": 0.1, "f1": 0.0, "precision": 0.0, "recall": 0.0}
 """The same for "nothing moved" where something has: these metrics follow the mix of classes, so that the reference's
 value says little."""
+MIX_UNKNOWN = 1.4
+"""What the sampling error is multiplied by under label weights: the mix of labels is itself read off the window."""
 LEAST_BELIEF = 0.02
 UNEXPLAINED = (0.3, 0.8)
 """Misfit from which, and at which fully, an answer is drawn to a simpler one."""
@@ -134,6 +136,7 @@ def _of_candidate(
     if isinstance(read, str):
         return read
     value, deviation = read
+    deviation *= MIX_UNKNOWN if candidate.weighting == "label" else 1.0
     other = evaluate_classes(metric, outcomes).value if outcomes is not None else None
     share = COUNTED_FROM_LABELS.get(metric, FROM_LABELS)
     if not candidate.treated and candidate.weighting != "label":

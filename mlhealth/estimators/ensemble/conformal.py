@@ -24,8 +24,14 @@ from mlhealth.estimators.reference import LEAST_ROWS
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.shifts import Population, resample
 
-MISFIT = 0.35
+MISFIT = 0.25
 """Share of a row's deviation that the interval grows by, for a window that nothing explains."""
+DRIFT, DRIFTED = 0.17, (0.05, 0.3)
+"""Share that it grows by for what comes with unexplained movement (labels that follow another rule, unseen): and the
+misfit from which, and at which fully, such movement is taken for certain."""
+DRIFT_OF_RANKINGS, DRIFT_OF_LOSSES = 0.7, 2.0
+"""Rankings outlast a drift better than levels do; losses without a bound worse."""
+RANKINGS, UNBOUNDED = ("roc_auc", "average_precision"), ("mae", "rmse", "mape", "log_loss")
 LEVELS = (0.5, 0.68, 0.8, 0.9, 0.95, 0.99)
 NORMAL = (0.674, 0.994, 1.282, 1.645, 1.960, 2.576)
 UNMEASURED = tuple(1.3 * n for n in NORMAL)
@@ -49,9 +55,15 @@ class Factors:
         return float(np.interp(level, LEVELS, self.by_metric.get(metric, NORMAL)))
 
 
-def spread(answer: Answer, misfit: float, row_deviation: float) -> float:
+def spread(answer: Answer, misfit: float, metric: str, row_deviation: float) -> float:
     """Return the standard deviation of an answer's error before calibration."""
-    unexplained = MISFIT * misfit * row_deviation
+    low, high = DRIFTED
+    drifted = DRIFT * float(np.clip((misfit - low) / (high - low), 0.0, 1.0))
+    if metric in RANKINGS:
+        drifted *= DRIFT_OF_RANKINGS
+    elif metric in UNBOUNDED:
+        drifted *= DRIFT_OF_LOSSES
+    unexplained = float(np.hypot(MISFIT * misfit, drifted)) * row_deviation
     return float(np.sqrt(answer.sampling**2 + answer.disagreement**2 + unexplained**2))
 
 
@@ -81,7 +93,7 @@ def calibrate(inputs: FitInputs, full: Core, scorer: Scorer | None) -> Factors:
             true = truth[metric].value
             if isinstance(answer, str) or true is None:
                 continue
-            width = max(spread(answer, verdict.misfit, deviation.get(metric, 0.0)), 1e-9)
+            width = max(spread(answer, verdict.misfit, metric, deviation.get(metric, 0.0)), 1e-9)
             errors[metric].append((family, _error(answer.value, true, width, on_log_scale(metric, window))))
     return Factors({m: _factors(found) for m, found in errors.items()})
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pandas.util import hash_array
 
 from mlhealth.errors import MlhealthError
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.dle import DLE
-from mlhealth.estimators.encode import Encoder, canonical_order, with_outputs
+from mlhealth.estimators.encode import canonical_order, with_outputs
 from mlhealth.estimators.ensemble.answers import Answer, Usual, mix
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.distil import distil
@@ -85,8 +86,11 @@ class Core:
             window = window.take(np.arange(MOST_ROWS))
         memory = self.bench.memory
         scores = memory.encoding.normal_scores(window.features)
-        movement = screen(memory.encoding, memory.expectations, memory.rows.features, window.features, scores)
-        evidence = Evidence(movement, outside_support(memory, window), 1 / len(window) + 1 / len(memory.rows))
+        rows = 1 / len(window) + 1 / len(memory.rows)
+        movement = screen(
+            memory.encoding, memory.expectations, memory.shares, window.features, (scores, rows)
+        )
+        evidence = Evidence(movement, outside_support(memory, window), rows)
         usual = self.expected(window)
         still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
         if len(window) < 50 or not (evidence.suspects.any() or self._answers_moved(window)):
@@ -96,8 +100,8 @@ class Core:
         treatments: list[tuple[tuple[Treated, ...], Rows]] = [((), memory.rows)]
         asked = ""
         if broken:
-            rows, asked = self._replay(broken, window, scorer)
-            treatments.append((broken, rows))
+            replayed, asked = self._replay(broken, window, scorer)
+            treatments.append((broken, replayed))
         believed = candidates(self.bench, window, treatments)
         usual = replace(usual, moved=float((movement.marginal > MARGINAL).mean()))
         return Verdict(mix(believed, window, self.metrics, usual), tuple(believed), movement, False, asked)
@@ -157,7 +161,11 @@ def rowwise(usual: UsualMethods) -> Callable[[Rows], Floats] | None:
 
 def in_order(rows: Rows) -> Rows:
     """Return the rows in an order that depends on their contents only."""
-    return rows.take(canonical_order(with_outputs(Encoder.of(rows).matrix(rows.features), rows)))
+    schema = rows.schema
+    numbers = [rows.features[c].to_numpy(float) for c in schema.numeric]
+    texts = [hash_array(rows.features[c].to_numpy(object)) >> np.uint64(12) for c in schema.categorical]
+    matrix = np.column_stack([*numbers, *(t.astype(float) for t in texts), np.zeros(len(rows))])
+    return rows.take(canonical_order(with_outputs(matrix, rows)))
 
 
 def agrees(scorer: Scorer, rows: Rows, space: OutputSpace) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
@@ -83,8 +84,9 @@ class Moments:
     def cells(self, values: Values) -> NDArray[np.intp]:
         """Return each value's cell, (n,): a bin or a category; the last one is missing."""
         if self._categories is not None:
-            known = self._categories
-            return np.array([known.get(v, len(known) - 1) if v is not None else len(known) for v in values])
+            place = self._categories.get_indexer(pd.Index(values, dtype=object))
+            place = np.where(place < 0, len(self._categories), place)
+            return np.where(pd.isna(values), len(self._categories) + 1, place)
         numbers = values.astype(float)
         slot = np.searchsorted(self._edges, numbers, side="right")
         return np.where(np.isnan(numbers), len(self._edges) + 1, slot)
@@ -92,7 +94,7 @@ class Moments:
     @property
     def size(self) -> int:
         """Number of cells."""
-        return (len(self._categories) if self._categories is not None else len(self._edges) + 1) + 1
+        return len(self._edges if self._categories is None else self._categories) + 2
 
     def _mean(self, values: Values, hint: Floats, weight: Floats | None) -> Floats:
         cells, w = self.cells(values), np.ones(len(values)) if weight is None else weight
@@ -111,15 +113,12 @@ class Moments:
         return np.asarray(np.concatenate([counted, times_hint, 2.0 * times_hint]) * rows, np.float64)
 
 
-def _cells(column: Column) -> tuple[Floats, dict[object, int] | None]:
-    """Return bin edges of a numeric column over both samples, or the cells of a categorical one."""
+def _cells(column: Column) -> tuple[Floats, pd.Index[str] | None]:
+    """Return bin edges of a numeric column over both samples, or the categories that are cells of their own."""
     if column.source.values.dtype == object:
-        names, counts = np.unique(
-            [v for v in np.concatenate([column.source.values, column.window]) if v is not None],
-            return_counts=True,
-        )
-        kept = names[np.argsort(-counts, kind="stable")][: BINS - 1]
-        return np.zeros(0), {**{v: i for i, v in enumerate(kept)}, "\0other": len(kept)}
+        counts = pd.Series(np.concatenate([column.source.values, column.window])).value_counts().sort_index()
+        names = counts.index[np.argsort(-counts.to_numpy(), kind="stable")][: BINS - 1]
+        return np.zeros(0), pd.Index(names, dtype=object)
     samples = (column.source.values.astype(float), column.window.astype(float))
     old, new = (values[~np.isnan(values)] for values in samples)
     return np.unique(np.concatenate([_edges(old), _edges(new), _borders(new)])), None

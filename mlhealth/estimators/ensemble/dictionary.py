@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from mlhealth.estimators.ensemble.operators import Operator, Values
 
@@ -23,8 +22,12 @@ SPREADS = (-3.0, -2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
 NOISES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COUPLINGS = (1.0, 0.8, 0.5, 0.0, -1.0)
 MOST_COPIES = 40
+SURELY = 1.645
+"""Standard errors of one row by which a category must have gained to be drawn from."""
 SPELLINGS = 60
 """Categories, known and unseen, whose spellings are compared, most frequent first."""
+ALIKE_SPELT = 0.6
+"""Share of letter pairs that two spellings of one category have in common, at least."""
 DONORS = 400
 
 
@@ -161,7 +164,7 @@ def _constants(surplus: dict[str, float], rows: int) -> list[Operator]:
 
 
 def _redraws(surplus: dict[str, float], rows: int) -> list[Operator]:
-    gained = {c: s for c, s in surplus.items() if s > norm.ppf(0.95) / rows}
+    gained = {c: s for c, s in surplus.items() if s > SURELY / rows}
     total = sum(gained.values())
     if total < 0.01:
         return []
@@ -171,22 +174,25 @@ def _redraws(surplus: dict[str, float], rows: int) -> list[Operator]:
 
 def _respelled(known: list[str], unseen: list[str]) -> tuple[tuple[str, str], ...]:
     """Return known category to unseen spelling, where their letters (or all but a few) agree."""
-    out = {}
+    out: dict[str, str] = {}
+    pairs = {word: _letter_pairs(word) for word in known}
     for word in unseen:
-        best = max(known, key=lambda k: _similarity(k, word), default=None)
-        if best is not None and _similarity(best, word) >= 0.6 and best not in out:
+        here = _letter_pairs(word)
+        best = max(known, key=lambda k: _similarity(pairs[k], here), default=None)
+        if best is not None and best not in out and _similarity(pairs[best], here) >= ALIKE_SPELT:
             out[best] = word
     return tuple(sorted(out.items()))
 
 
-def _similarity(one: str, other: str) -> float:
-    """Return the share of letter pairs that two words have in common (Dice coefficient), case and spaces ignored."""
-    pairs = [{w[i : i + 2] for i in range(max(len(w) - 1, 1))} for w in (_plain(one), _plain(other))]
-    return 2 * len(pairs[0] & pairs[1]) / max(len(pairs[0]) + len(pairs[1]), 1)
+def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    """Return the share of letter pairs that two words have in common (Dice coefficient)."""
+    return 2 * len(one & other) / max(len(one) + len(other), 1)
 
 
-def _plain(word: str) -> str:
-    return "^" + "".join(word.lower().split()) + "$"
+def _letter_pairs(word: str) -> frozenset[str]:
+    """Return a word's pairs of letters, case and spaces ignored."""
+    plain = "^" + "".join(word.lower().split()) + "$"
+    return frozenset(plain[i : i + 2] for i in range(max(len(plain) - 1, 1)))
 
 
 def _rank_matched(before: dict[str, float], after: dict[str, float]) -> tuple[tuple[str, str], ...]:

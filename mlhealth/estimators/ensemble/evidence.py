@@ -7,17 +7,17 @@ values that went missing, or a definite fault (see `Operator`) that explains nea
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.expectation import squares
-from mlhealth.estimators.ensemble.operators import Operator, Values
-from mlhealth.estimators.ensemble.replay import Memory, diagnose_columns, plain_values, trusted_columns
+from mlhealth.estimators.ensemble.operators import Operator
+from mlhealth.estimators.ensemble.replay import Memory, diagnose_columns, trusted_columns
 from mlhealth.estimators.ensemble.screening import MARGINAL, TIES, Movement
 from mlhealth.estimators.ensemble.weights import HEAVIEST, covariate_weights
 from mlhealth.estimators.rows import Rows
@@ -57,44 +57,43 @@ class Evidence:
 
 def outside_support(memory: Memory, window: Rows) -> Floats:
     """Return, per column, the share of the window that no weights up to `HEAVIEST` can give the reference, (d,)."""
-    out = []
-    for name in memory.encoding.columns:
-        before = memory.values[name]
-        after = plain_values(window.features[name], memory.numeric(name))
-        out.append(
-            _beyond_numbers(before, after) if memory.numeric(name) else _beyond_categories(before, after)
-        )
+    numbers = zip(memory.encoding.numeric, memory.encoding.grids, strict=True)
+    out = [_beyond_numbers(grid, window.features[name].to_numpy(float)) for name, grid in numbers]
+    for name in memory.encoding.categorical:
+        counts, rows = memory.counts[name], (len(memory.rows), len(window))
+        out.append(_beyond_categories(counts, window.features[name].value_counts(), rows))
     return np.array(out)
 
 
-def _beyond_numbers(before: Values, after: Values) -> float:
-    old, new = before.astype(float), after.astype(float)
-    old, new = old[~np.isnan(old)], new[~np.isnan(new)]
+def _beyond_numbers(old: Floats, window: Floats) -> float:
+    """Return the share for one numeric column; `old`: the reference's sorted values."""
+    new = np.sort(window[~np.isnan(window)])
     if len(new) == 0 or len(old) == 0:
         return 0.0 if len(new) == 0 else 1.0
-    edges = np.unique(np.concatenate([np.quantile(new, np.linspace(0.0, 1.0, 11)), [old.min(), old.max()]]))
-    cells = [np.bincount(_cell(edges, v), minlength=2 * len(edges) + 1) / len(v) for v in (old, new)]
-    return float(np.maximum(cells[1] - HEAVIEST * cells[0], 0.0).sum()) * len(new) / len(after)
+    tenths = np.quantile(new, np.linspace(0.0, 1.0, 11))
+    edges = np.unique(np.concatenate([tenths, [old[0], old[-1]]]))
+    before, after = (_masses(edges, values) for values in (old, new))
+    return float(np.maximum(after - HEAVIEST * before, 0.0).sum()) * len(new) / len(window)
 
 
-def _cell(edges: Floats, values: Floats) -> NDArray[np.intp]:
-    """Return the place of each value among edges and the gaps between them."""
-    return np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right")
+def _masses(edges: Floats, ordered: Floats) -> Floats:
+    """Return the shares of sorted values at the edges and in the gaps between them, (2 k + 1,)."""
+    places = np.column_stack([np.searchsorted(ordered, edges, side) for side in ("left", "right")])
+    return np.diff(places.ravel(), prepend=0, append=len(ordered)) / len(ordered)
 
 
-def _beyond_categories(before: Values, after: Values) -> float:
+def _beyond_categories(old: pd.Series, new: pd.Series, rows: tuple[int, int]) -> float:
     """Return the share of categories that grew beyond reach, and of new ones beyond what a long tail always brings.
 
-    The share of a sample's rows whose category occurs once estimates the share of categories not seen yet (Good, 1953).
+    `old`, `new`: counts of categories; `rows` of reference and window. The share of a sample's rows whose category
+    occurs once estimates the share of categories not seen yet (Good, 1953).
     """
-    old, new = Counter(before.tolist()), Counter(after.tolist())
-    scale = HEAVIEST / max(len(before), 1)
-    grown = sum(
-        max(k / len(after) - scale * old[c], 0.0) for c, k in new.items() if c is not None and c in old
-    )
-    unseen = sum(k for c, k in new.items() if c is not None and c not in old) / len(after)
-    tail = sum(k for k in old.values() if k == 1) / max(len(before), 1)
-    return grown + max(unseen - 2.0 * tail, 0.0)
+    share = new.to_numpy(float) / max(rows[1], 1)
+    before = old.reindex(new.index).to_numpy(float)
+    seen = ~np.isnan(before)
+    grown = np.maximum(share[seen] - HEAVIEST * before[seen] / max(rows[0], 1), 0.0).sum()
+    tail = float((old == 1).sum()) / max(rows[0], 1)
+    return float(grown) + max(float(share[~seen].sum()) - 2.0 * tail, 0.0)
 
 
 def broken_columns(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
@@ -109,8 +110,9 @@ def _redraw(operator: Operator, source: Source, rng: np.random.Generator) -> Val
 
 
 def _recode(operator: Operator, source: Source, rng: np.random.Generator) -> Values:
-    mapping = dict(operator.mapping)
-    return np.array([mapping.get(v, v) for v in source.values], dtype=object)
+    old, new = (np.array(side, dtype=object) for side in zip(*operator.mapping, strict=True))
+    place = pd.Index(old, dtype=object).get_indexer(pd.Index(source.values, dtype=object))
+    return np.where(place >= 0, new[place], source.values)
 
 
 _APPLY = {

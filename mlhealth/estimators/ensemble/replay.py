@@ -15,7 +15,7 @@ from mlhealth.estimators.ensemble.dictionary import Pair, dictionary
 from mlhealth.estimators.ensemble.encoding import Encoding
 from mlhealth.estimators.ensemble.expectation import Expectations
 from mlhealth.estimators.ensemble.operators import Source, Values
-from mlhealth.estimators.ensemble.screening import TIES, ties
+from mlhealth.estimators.ensemble.screening import TIES, Shares, ties
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
@@ -42,6 +42,16 @@ class Memory:
     def values(self) -> dict[str, Values]:
         """Reference values by column: float64, or object with None."""
         return {c: plain_values(self.rows.features[c], self.numeric(c)) for c in self.encoding.columns}
+
+    @cached_property
+    def shares(self) -> Shares:
+        """Missing rates, and shares of categories."""
+        return Shares.of(self.encoding, self.rows.features)
+
+    @cached_property
+    def counts(self) -> dict[str, pd.Series]:
+        """How often each category occurs, by categorical column."""
+        return {c: self.rows.features[c].value_counts() for c in self.encoding.categorical}
 
     def numeric(self, column: str) -> bool:
         """Whether a column is numeric."""

@@ -40,19 +40,29 @@ class Movement:
         return (self.marginal > MARGINAL) | (self.missing > MARGINAL) | (self.loosened > TIES)
 
 
-def marginal_distances(
-    encoding: Encoding, reference: pd.DataFrame, window: pd.DataFrame
-) -> tuple[Floats, Floats]:
+@dataclass(frozen=True)
+class Shares:
+    """A table's missing rate by numeric column, and by categorical column the shares of its categories."""
+
+    missing: Floats
+    categories: tuple[Floats, ...]
+
+    @classmethod
+    def of(cls, encoding: Encoding, frame: pd.DataFrame) -> Shares:
+        """Measure a table."""
+        missing = [np.isnan(frame[name].to_numpy(float)).mean() for name in encoding.numeric]
+        known = zip(encoding.categorical, encoding.categories, strict=True)
+        return cls(np.array(missing), tuple(_shares(pd.Index(c, dtype=object), frame[n]) for n, c in known))
+
+
+def marginal_distances(encoding: Encoding, reference: Shares, window: pd.DataFrame) -> tuple[Floats, Floats]:
     """Return KS or TV distance and absolute change of the missing rate of every column, (d,) each."""
-    distance, missing = [], []
+    distance, here = [], Shares.of(encoding, window)
     for place, name in enumerate(encoding.numeric):
         values = window[name].to_numpy(float)
-        absent = np.isnan(values)
-        distance.append(ks_distance(encoding.grids[place], np.sort(values[~absent])))
-        missing.append(abs(float(absent.mean()) - float(np.isnan(reference[name].to_numpy(float)).mean())))
-    for place, name in enumerate(encoding.categorical):
-        known = pd.Index(encoding.categories[place], dtype=object)
-        p, q = (_shares(known, frame[name]) for frame in (reference, window))
+        distance.append(ks_distance(encoding.grids[place], np.sort(values[~np.isnan(values)])))
+    missing = list(np.abs(here.missing - reference.missing))
+    for p, q in zip(reference.categories, here.categories, strict=True):
         distance.append(_variation(p[:-1], q[:-1]))
         missing.append(abs(float(p[-1] - q[-1])))
     return np.array(distance), np.array(missing)
@@ -61,7 +71,7 @@ def marginal_distances(
 def _shares(known: pd.Index[str], values: pd.Series[str]) -> Floats:
     """Return the shares of the known categories among the present values, of unseen ones, and of missing, (k + 2,)."""
     absent = values.isna().to_numpy()
-    codes = known.get_indexer(pd.Index(values[~absent], dtype=object))
+    codes = known.get_indexer(pd.Index(values.to_numpy(object)[~absent], dtype=object))
     counts = np.bincount(np.where(codes < 0, len(known), codes), minlength=len(known) + 1)
     return np.append(counts / max(len(codes), 1), absent.mean())
 
@@ -102,12 +112,15 @@ def ties(
 def screen(
     encoding: Encoding,
     expectations: Expectations,
-    reference: pd.DataFrame,
+    reference: Shares,
     window: pd.DataFrame,
-    scores: Floats,
+    seen: tuple[Floats, float],
 ) -> Movement:
-    """Compare a window with the reference, column by column; `scores`: the window's normal scores (n, d)."""
-    rows = 1.0 / len(window) + 1.0 / len(reference)
+    """Compare a window with the reference, column by column.
+
+    `seen`: the window's normal scores (n, d), and 1/n + 1/N for the rows of window and reference.
+    """
+    scores, rows = seen
     distance, missing = marginal_distances(encoding, reference, window)
     everyone = np.ones(len(encoding.columns), dtype=bool)
     kept, loosened = ties(expectations, scores, everyone, rows)
