@@ -34,8 +34,8 @@ class Binning:
     """The bins of some numeric columns, in order; column j's slots are numbered from `starts[j]` on."""
 
     def __init__(self, bins: Sequence[NumericBins], starts: Sequence[int]) -> None:
-        self._bins = bins
         self._starts = np.asarray(starts, dtype=np.int64)
+        self._ends = self._starts + np.array([b.size for b in bins], dtype=np.int64)
         thresholds = [_thresholds(b) for b in bins]
         grids = [_grid(t) for t in thresholds]
         self._sought = [j for j, grid in enumerate(grids) if grid is None]
@@ -74,12 +74,12 @@ class Binning:
     def _place_odd(
         self, slot: NDArray[np.int64], values: NDArray[np.float64], odd: NDArray[np.bool_]
     ) -> None:
-        column, row = np.nonzero(odd)
-        if len(column) == 0:
+        places = np.flatnonzero(odd.ravel())
+        if len(places) == 0:
             return
-        sizes = np.array([b.size for b in self._bins], dtype=np.int64)
-        back = np.where(np.isnan(values[column, row]), -NumericBins.missing, -NumericBins.non_finite)
-        slot[column, row] = self._starts[column] + sizes[column] - back
+        column = places // max(odd.shape[1], 1)
+        back = np.where(np.isnan(values.ravel()[places]), NumericBins.missing, NumericBins.non_finite)
+        slot.ravel()[places] = self._ends[column] + back
 
 
 def _thresholds(bins: NumericBins) -> NDArray[np.float64]:

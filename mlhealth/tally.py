@@ -70,15 +70,15 @@ class Counter:
         step = max(_BLOCK_VALUES // max(len(columns), 1), _LEAST_ROWS)
         for first in range(0, batch.rows, step):
             rows = slice(first, min(first + step, batch.rows))
-            values, odd, slots = self._block([c[rows] for c in columns], [o[rows] for o in others])
+            values, slots = self._block([c[rows] for c in columns], [o[rows] for o in others])
             for grouping, tally in zip(groupings, out, strict=True):
-                _add(tally, grouping.codes[rows], (values, odd, slots))
+                _add(tally, grouping.codes[rows], (values, slots))
         return out
 
     def _block(
         self, columns: Sequence[NDArray[np.float64]], others: Sequence[NDArray[np.int64]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
-        """Return the numeric values and which of them are not finite, (numeric, n), and all slots, (columns, n)."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the numeric values, (numeric, n), with NaN for those not finite, and all slots, (columns, n)."""
         n = len(columns[0]) if columns else len(others[0])
         values = np.empty((len(columns), n))
         for row, column in zip(values, columns, strict=True):
@@ -86,49 +86,40 @@ class Counter:
         odd = ~np.isfinite(values)
         parts = [self._binning.slots(values, odd)] if columns else []
         parts += [np.asarray(o, dtype=np.int64)[np.newaxis] for o in others]
-        values[odd] = np.nan
-        return values, odd, np.concatenate(parts)
+        values.ravel()[np.flatnonzero(odd.ravel())] = np.nan
+        return values, np.concatenate(parts)
 
 
 def _add(
     tally: Tally,
     codes: NDArray[np.int64],
-    block: tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]],
+    block: tuple[NDArray[np.float64], NDArray[np.int64]],
 ) -> None:
-    values, odd, slots = block
+    values, slots = block
     size = tally.counts.shape[1]
     if (codes == codes[0]).all():
         group = int(codes[0])
         tally.rows[group] += len(codes)
         tally.counts[group] += np.bincount(slots.ravel(), minlength=size)
-        _add_moments(tally, np.array([group]), np.array([0]), values, odd)
+        _add_moments(tally, group, values)
         return
     present, own, rows = np.unique(codes, return_inverse=True, return_counts=True)
     tally.rows[present] += rows
     found = np.bincount((slots + own * size).ravel(), minlength=len(present) * size)
     tally.counts[present] += found.reshape(len(present), size)
-    order = np.argsort(own, kind="stable")
-    _add_moments(tally, present, np.cumsum(rows) - rows, values[:, order], odd[:, order])
+    ordered = values[:, np.argsort(own, kind="stable")]
+    for group, last, n in zip(present.tolist(), np.cumsum(rows).tolist(), rows.tolist(), strict=True):
+        _add_moments(tally, group, ordered[:, last - n : last])
 
 
-def _add_moments(
-    tally: Tally,
-    groups: NDArray[np.int64],
-    firsts: NDArray[np.int64],
-    values: NDArray[np.float64],
-    odd: NDArray[np.bool_],
-) -> None:
-    """Add sums, sums of squares, least and greatest finite values of consecutive groups of columns of `values`."""
+def _add_moments(tally: Tally, group: int, values: NDArray[np.float64]) -> None:
+    """Add sums, sums of squares, least and greatest finite values of a group; others are NaN in `values`."""
     if len(values) == 0:
         return
-    least = np.fmin.reduceat(values, firsts, axis=1).T
-    most = np.fmax.reduceat(values, firsts, axis=1).T
-    finite = np.where(odd, 0.0, values)
+    moments = tally.moments[group]
+    moments[:, 2] = np.fmin(moments[:, 2], np.fmin.reduce(values, axis=1))
+    moments[:, 3] = np.fmax(moments[:, 3], np.fmax.reduce(values, axis=1))
+    finite = np.where(np.isnan(values), 0.0, values)
     with np.errstate(over="ignore"):
-        sums = np.add.reduceat(finite, firsts, axis=1).T
-        squares = np.add.reduceat(finite * finite, firsts, axis=1).T
-    moments = tally.moments
-    moments[groups, :, 0] += sums
-    moments[groups, :, 1] += squares
-    moments[groups, :, 2] = np.fmin(moments[groups, :, 2], least)
-    moments[groups, :, 3] = np.fmax(moments[groups, :, 3], most)
+        moments[:, 0] += finite.sum(axis=1)
+        moments[:, 1] += np.einsum("ij,ij->i", finite, finite)

@@ -60,7 +60,7 @@ def _part(
     message = np.repeat(np.array(positions, dtype=np.int32), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     row = np.arange(len(message), dtype=np.int64) - first
-    table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables]).combine_chunks()
+    table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     places = tuple((p.topic, p.number) for p in messages.partitions)
     origin = Origin(places, messages.index[message], messages.offsets[message], row)
     found = normalise(table, schema, origin, default_time=messages.timestamps[message], labels=labels)

@@ -59,7 +59,8 @@ class EventBatch:
     def array(self, column: str) -> NDArray[np.generic]:
         """Return a numeric column as a numpy array, shape (rows,), without a copy where it can."""
         chunked = self.table.column(column)
-        return np.asarray(chunked.combine_chunks().to_numpy(zero_copy_only=False))
+        whole = chunked.chunk(0) if chunked.num_chunks == 1 else chunked.combine_chunks()
+        return np.asarray(whole.to_numpy(zero_copy_only=False))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> EventBatch:
         """Return the batch of the rows at the given positions, or where the mask is true."""

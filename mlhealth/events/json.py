@@ -85,12 +85,13 @@ def _rejection(messages: Messages, message: int, row: int, reason: str) -> Rejec
 def _bulk(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
     """Parse all values at once; None where anything about them is not as expected."""
     joined = b"\n".join(values)
-    if not values or not _one_object_per_line(joined):
+    lines = joined.count(b"\n") + 1
+    if not values or not _one_object_per_line(values, joined, lines):
         values = [value.strip() for value in values]
         joined = b"\n".join(values).replace(b"\r\n", b"\n")
-        if not joined or not _one_object_per_line(joined):
+        lines = joined.count(b"\n") + 1
+        if not joined or not _one_object_per_line(values, joined, lines):
             return None
-    lines = joined.count(b"\n") + 1
     fields = _fields(joined[: joined.find(b"\n")] if lines > 1 else joined, schema)
     if fields is None:
         return None
@@ -110,11 +111,13 @@ def _bulk(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
     return _Parsed(table, *_positions(counts))
 
 
-def _one_object_per_line(joined: bytes) -> bool:
+def _one_object_per_line(values: Sequence[bytes], joined: bytes, lines: int) -> bool:
     """Whether every line starts and ends as an object; then lines cannot run into each other unnoticed."""
+    if lines == len(values):
+        return all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
     if not joined.startswith(b"{") or not joined.endswith(b"}"):
         return False
-    return joined.count(b"}\n{") == joined.count(b"\n")
+    return joined.count(b"}\n{") == lines - 1
 
 
 def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -177,8 +177,7 @@ def _labels(table: pa.Table, schema: ModelSchema) -> NDArray[np.generic]:
     if schema.is_classification:
         return _class_codes(table, schema.label, schema)[0]
     values, _ = _numbers(table, schema.label)
-    values[~np.isfinite(values)] = np.nan
-    return values
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _ids(table: pa.Table, schema: ModelSchema) -> pa.Array:
@@ -227,10 +226,13 @@ def _numbers(table: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray[n
     """Return a column as float64, NaN where it is missing, and where it holds something else than a number."""
     if name not in table.column_names:
         return np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
-    array = plain(table.column(name))
+    column = table.column(name)
+    nothing_wrong = np.zeros(len(column), dtype=np.bool_)
+    if pa.types.is_float64(column.type):
+        return np.asarray(column.to_numpy(), dtype=np.float64), nothing_wrong
+    array = plain(column)
     if is_text(array.type):
         return _parsed(array.cast(pa.string()))
-    nothing_wrong = np.zeros(len(array), dtype=np.bool_)
     if is_number(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
         return _floats(array), nothing_wrong
     return np.full(len(array), np.nan), np.asarray(array.is_valid().to_numpy(zero_copy_only=False))

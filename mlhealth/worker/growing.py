@@ -1,0 +1,206 @@
+"""The partial profiles that one worker grows: one per model version, segment, window, partition and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlhealth.events.batch import TIME, EventBatch
+from mlhealth.events.messages import Messages, Partition
+from mlhealth.profile import ProfileLayout, WindowProfile
+from mlhealth.sampling import GrowingSample
+from mlhealth.sources.base import Address
+from mlhealth.store.checkpoints import Count, PartialKey, StoredPartial
+from mlhealth.tally import Grouping
+from mlhealth.windows import window_start
+from mlhealth.worker.models import Runtime
+
+RuntimeAt = Callable[[int], Runtime | None]
+"""Given a window's start: what judges it, None where no baseline speaks for it yet."""
+CountRows = Callable[[Partition, str, int], None]
+"""Told of a partition, what became of rows of it, and how many they are."""
+
+
+class Partial:
+    """A growing profile; `saved`: its rows at the last checkpoint."""
+
+    def __init__(self, profile: WindowProfile, end: int, first_offset: int) -> None:
+        self.end = end
+        self.first_offset = first_offset
+        self.saved = 0
+        self._profile = replace(profile, sample=None)
+        self.sample = GrowingSample(profile.layout.sample_rows, profile.sample)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return self._profile.rows
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether rows came since the last checkpoint."""
+        return self.rows != self.saved
+
+    @property
+    def profile(self) -> WindowProfile:
+        """The profile with its sample."""
+        return replace(self._profile, sample=self.sample.table)
+
+    def merge(self, counted: WindowProfile) -> None:
+        """Add the counts of more rows."""
+        self._profile = self._profile.merge(counted)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Decoded rows of one model version: `message` says of which message each row is part, shape (rows,)."""
+
+    address: Address
+    messages: Messages
+    batch: EventBatch
+    message: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class _Pane:
+    """The rows, by position, of one window and partition."""
+
+    partition: Partition
+    start: int
+    rows: NDArray[np.intp] = field(repr=False)
+
+
+class OpenProfiles:
+    """Grows with each batch until its windows take no more rows."""
+
+    def __init__(self) -> None:
+        self._partials: dict[PartialKey, Partial] = {}
+
+    def __len__(self) -> int:
+        return len(self._partials)
+
+    def restore(self, stored: StoredPartial, layout: ProfileLayout) -> None:
+        """Take up a stored partial; raises BaselineError where it cannot be read."""
+        partial = Partial(WindowProfile.from_bytes(stored.profile, layout), stored.end, stored.first_offset)
+        partial.saved = partial.rows
+        self._partials[stored.key] = partial
+
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """Drop everything of these partitions."""
+        gone = set(partitions)
+        self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
+
+    def add(self, rows: Rows, size: int, runtime_at: RuntimeAt, count: CountRows) -> None:
+        """Count rows in the windows of length `size` that they fall in."""
+        panes = list(_panes(rows, size))
+        by_runtime: dict[str, tuple[Runtime, list[_Pane]]] = {}
+        for pane in panes:
+            runtime = runtime_at(pane.start)
+            count(pane.partition, "waiting" if runtime is None else "accepted", len(pane.rows))
+            if runtime is not None:
+                by_runtime.setdefault(runtime.baseline.hash, (runtime, []))[1].append(pane)
+        for runtime, mine in by_runtime.values():
+            self._add(_only(rows, mine, len(panes)), runtime, size)
+
+    def _add(self, found: tuple[Rows, Sequence[_Pane]], runtime: Runtime, size: int) -> None:
+        rows, panes = found
+        batch, address = rows.batch, rows.address
+        codes = np.zeros(batch.rows, dtype=np.int64)
+        for number, pane in enumerate(panes):
+            codes[pane.rows] = number
+        groupings, names = _groupings(batch, codes, len(panes), runtime)
+        for (grouping, group), profile in WindowProfile.of_groups(batch, runtime.layout, groupings).items():
+            number, segment = divmod(group, len(names[grouping]))
+            pane = panes[number]
+            key = PartialKey(
+                address.model, address.version, names[grouping][segment], pane.start, pane.partition,
+                runtime.baseline.hash,
+            )  # fmt: skip
+            partial = self._partials.get(key)
+            if partial is None:
+                offset = int(rows.messages.offsets[rows.message[pane.rows]].min())
+                partial = self._partials[key] = Partial(
+                    WindowProfile.empty(runtime.layout), pane.start + size, offset
+                )
+            partial.merge(profile)
+            if not key.segment:
+                partial.sample.add(batch.table, None if len(panes) == 1 else pane.rows)
+
+    def dirty(self) -> list[StoredPartial]:
+        """Return what the next checkpoint must hold."""
+        return [
+            StoredPartial(key, p.end, p.rows, p.first_offset, p.profile.to_bytes())
+            for key, p in sorted(self._partials.items())
+            if p.is_dirty
+        ]
+
+    def late(self, refused: Collection[PartialKey]) -> list[Count]:
+        """Return what to count for rows whose window takes no more: late instead of accepted."""
+        counts: list[Count] = []
+        for key in refused:
+            partial = self._partials[key]
+            if key.segment == "":
+                rows = partial.rows - partial.saved
+                counts.append(Count(key.partition, key.model, key.version, "accepted", -rows))
+                counts.append(Count(key.partition, key.model, key.version, "late", rows))
+        return counts
+
+    def saved(self, refused: Iterable[PartialKey]) -> None:
+        """Note that a checkpoint was written, all but the refused partials."""
+        for partial in self._partials.values():
+            partial.saved = partial.rows
+        for key in refused:
+            del self._partials[key]
+
+    def retire(self, model: str, version: str, final_end: int) -> None:
+        """Forget windows that take no more rows."""
+        gone = [
+            key
+            for key, partial in self._partials.items()
+            if (key.model, key.version) == (model, version)
+            and partial.end <= final_end
+            and not partial.is_dirty
+        ]
+        for key in gone:
+            del self._partials[key]
+
+
+def _panes(rows: Rows, size: int) -> Iterator[_Pane]:
+    """Yield the rows by partition and window, in that order."""
+    partition = rows.messages.index[rows.message]
+    starts = window_start(rows.batch.array(TIME).astype(np.int64, copy=False), size)
+    if (starts == starts[0]).all() and (partition == partition[0]).all():
+        yield _Pane(rows.messages.partitions[partition[0]], int(starts[0]), np.arange(rows.batch.rows))
+        return
+    order = np.lexsort((starts, partition))
+    new = (np.diff(starts[order]) != 0) | (np.diff(partition[order]) != 0)
+    for group in np.split(order, np.flatnonzero(new) + 1):
+        yield _Pane(rows.messages.partitions[partition[group[0]]], int(starts[group[0]]), np.sort(group))
+
+
+def _only(rows: Rows, panes: Sequence[_Pane], of: int) -> tuple[Rows, Sequence[_Pane]]:
+    """Return the rows of some of `of` panes alone, with the panes' positions among them."""
+    if len(panes) == of:
+        return rows, panes
+    kept = np.concatenate([pane.rows for pane in panes])
+    ends = np.cumsum([len(pane.rows) for pane in panes])
+    moved = [
+        replace(pane, rows=np.arange(end - len(pane.rows), end))
+        for pane, end in zip(panes, ends, strict=True)
+    ]
+    return replace(rows, batch=rows.batch.take(kept), message=rows.message[kept]), moved
+
+
+def _groupings(
+    batch: EventBatch, codes: NDArray[np.int64], panes: int, runtime: Runtime
+) -> tuple[list[Grouping], list[tuple[str, ...]]]:
+    """Return how rows are told apart: by pane, and by pane and segment for each column; and the segments' names."""
+    groupings, names = [Grouping(codes, panes)], [("",)]
+    for column in runtime.segments:
+        segments = column.segments
+        groupings.append(Grouping(codes * len(segments) + column.codes(batch.table), panes * len(segments)))
+        names.append(segments)
+    return groupings, names
