@@ -16,6 +16,7 @@ from sqlalchemy import Connection, RowMapping, Select
 from mlhealth.alert_queries import AlertQueries, firing_by_version
 from mlhealth.baseline_files import from_bytes
 from mlhealth.errors import NotFoundError
+from mlhealth.label_queries import LabelQueries
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
@@ -92,11 +93,12 @@ _LINE = tuple(reports.c[name] for name in ReportLine.__dataclass_fields__)
 
 
 class Queries:
-    """Questions to one store; those about alerts and about the stream are in `alerts` and `stream`."""
+    """Questions to one store; those about alerts, labels and the stream are in `alerts`, `labels` and `stream`."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.alerts = AlertQueries(database)
+        self.labels = LabelQueries(database)
         self.stream = StreamQueries(database)
         self._reference = lru_cache(maxsize=8)(self._load_reference)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from mlhealth.api import act, failures, forms, ingest, operate, pages, query
+from mlhealth.api import act, failures, forms, ingest, label_routes, operate, pages, query
 from mlhealth.api.access import Sessions
 from mlhealth.api.headers import SecurityHeaders
 from mlhealth.api.services import Services
@@ -25,6 +25,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(operate.router)
     app.include_router(query.router)
     app.include_router(ingest.router)
+    app.include_router(label_routes.router)
     app.include_router(act.router)
     app.include_router(pages.router)
     app.include_router(forms.router)

@@ -1,0 +1,35 @@
+"""Request bodies of labels → messages as the worker reads them, with the rows that cannot be used."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlhealth.errors import DataError
+from mlhealth.events.bodies import CONTENT_TYPES, Body, UnknownContentType
+from mlhealth.events.labels import LABEL_FORMAT, decode_labels
+from mlhealth.events.messages import Messages, Partition
+from mlhealth.schema import ModelSchema
+
+_REQUEST = Partition("request", 0)
+
+
+def read_label_body(content: bytes, content_type: str, schema: ModelSchema) -> Body:
+    """Return a body of labels as a message, checked against the schema.
+
+    `content_type`: one of `CONTENT_TYPES`, parameters allowed. Raises UnknownContentType, and DataError where nothing
+    of the body can be read.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in CONTENT_TYPES:
+        raise UnknownContentType(
+            f"content type {kind or 'missing'} is not read here; send {', '.join(CONTENT_TYPES)}"
+        )
+    zero = np.zeros(1, dtype=np.int64)
+    found = decode_labels(Messages([content], zero, zero, (_REQUEST,), np.zeros(1, dtype=np.int32)), schema)
+    if found.rows == 0 and len(found.rejections) == 1 and found.rejections[0].reason in _NOTHING:
+        raise DataError(f"the body cannot be read: {found.rejections[0].reason}")
+    return Body(content, LABEL_FORMAT, found.rows + len(found.rejections), found.rejections)
+
+
+_NOTHING = ("the message is empty", "not valid JSON", "not an Arrow IPC stream")
+"""Faults of a body as a whole."""
