@@ -57,14 +57,14 @@ class Binning:
         """Return the slot of each value, shape (columns, n), as `values`; `odd` marks those that are not finite."""
         with np.errstate(over="ignore", invalid="ignore"):
             place = values - self._low
-            place *= self._scale
+            np.multiply(place, self._scale, out=place)
         np.fmax(place, 0.0, out=place)
         np.fmin(place, self._last, out=place)
         cell = place.astype(np.int64) + self._cells_from
         slot: NDArray[np.int64] = self._before.take(cell).astype(np.int64)
         for _ in range(_COMPARED):
             slot += values >= self._thresholds.take(slot)
-        slot += self._to_slot
+        slot = slot + self._to_slot
         for j in self._sought:
             found = np.searchsorted(self._thresholds_of[j], values[j], side="right")
             slot[j] = found + self._starts[j]

@@ -198,7 +198,8 @@ def _groupings(
     batch: EventBatch, codes: NDArray[np.int64], panes: int, runtime: Runtime
 ) -> tuple[list[Grouping], list[tuple[str, ...]]]:
     """Return how rows are told apart: by pane, and by pane and segment for each column; and the segments' names."""
-    groupings, names = [Grouping(codes, panes)], [("",)]
+    groupings = [Grouping(codes, panes)]
+    names: list[tuple[str, ...]] = [("",)]
     for column in runtime.segments:
         segments = column.segments
         groupings.append(Grouping(codes * len(segments) + column.codes(batch.table), panes * len(segments)))
