@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.profile import WindowProfile
 from mlhealth.records import Rejection
 from mlhealth.sources.base import Address, DeadLetter, Mark, Poll
 from mlhealth.store.checkpoints import (
@@ -21,27 +20,13 @@ from mlhealth.store.checkpoints import (
     PartialKey,
     Restored,
     Seen,
-    StoredPartial,
 )
-from mlhealth.windows import Pane, implausible, split
+from mlhealth.windows import implausible
 from mlhealth.worker.decoding import Decoded, by_model, decode
+from mlhealth.worker.growing import OpenProfiles, Rows
 from mlhealth.worker.label_intake import LabelIntake, reading_version
 from mlhealth.worker.ledger import Ledger, address_of
 from mlhealth.worker.models import Models, Runtime
-
-
-@dataclass
-class Partial:
-    """A growing profile; `saved`: its rows at the last checkpoint."""
-
-    profile: WindowProfile
-    end: int
-    first_offset: int
-    saved: int = 0
-
-    @property
-    def is_dirty(self) -> bool:
-        return self.profile.rows != self.saved
 
 
 @dataclass
@@ -59,7 +44,7 @@ class Intake:
         self._models = models
         self._max_bytes = max_message_bytes
         self._logs: dict[Partition, _Log] = {}
-        self._partials: dict[PartialKey, Partial] = {}
+        self._open = OpenProfiles()
         self._seen: dict[tuple[str, str, Partition], Seen] = {}
         self._fresh: set[tuple[str, str, Partition]] = set()
         self._waiting: dict[Address, list[Messages]] = {}
@@ -75,7 +60,7 @@ class Intake:
     @property
     def open_partials(self) -> int:
         """How many partial profiles are held."""
-        return len(self._partials)
+        return len(self._open)
 
     @property
     def labels(self) -> int:
@@ -89,9 +74,7 @@ class Intake:
             offset = found.offsets.get(partition)
             self._logs[partition] = _Log(offset, offset or 0)
         for stored in found.partials:
-            layout = self._models.ready(stored.key.baseline).layout
-            profile = WindowProfile.from_bytes(stored.profile, layout)
-            self._partials[stored.key] = Partial(profile, stored.end, stored.first_offset, profile.rows)
+            self._open.restore(stored, self._models.ready(stored.key.baseline).layout)
         for seen in found.seen:
             self._seen[seen.model, seen.version, seen.partition] = seen
         return {p: o for p, o in found.offsets.items() if p in self._logs}
@@ -101,7 +84,7 @@ class Intake:
         gone = set(partitions)
         self._waiting = {a: [_without(m, gone) for m in parts] for a, parts in self._waiting.items()}
         self._logs = {p: log for p, log in self._logs.items() if p not in gone}
-        self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
+        self._open.forget(partitions)
         self._seen = {k: v for k, v in self._seen.items() if k[2] not in gone}
         self._fresh = {k for k in self._fresh if k[2] not in gone}
         self._labels.forget(partitions)
@@ -156,8 +139,12 @@ class Intake:
         times = batch.array(TIME).astype(np.int64, copy=False)
         for partition, latest in _latest(times, messages, message):
             self._mark(Mark(address, partition, latest - runtime.config.disorder), now)
-        for pane in split(batch, messages.index[message], runtime.spec.size):
-            self._add_pane(address, messages, pane, message)
+        self._open.add(
+            Rows(address, messages, batch, message),
+            runtime.spec.size,
+            lambda start: self._models.at(address.model, address.version, start),
+            lambda partition, outcome, rows: self._ledger.count(partition, address, outcome, rows),
+        )
 
     def _without_oversized(self, address: Address, messages: Messages) -> Messages:
         sizes = np.fromiter(map(len, messages.values), dtype=np.int64, count=len(messages))
@@ -195,32 +182,6 @@ class Intake:
         self._seen[key] = Seen(*key, latest, now)
         self._fresh.add(key)
 
-    def _add_pane(self, address: Address, messages: Messages, pane: Pane, message: NDArray[np.int32]) -> None:
-        partition = messages.partitions[pane.partition]
-        runtime = self._models.at(address.model, address.version, pane.start)
-        if runtime is None:
-            self._ledger.count(partition, address, "waiting", pane.batch.rows)
-            return
-        self._ledger.count(partition, address, "accepted", pane.batch.rows)
-        first = int(messages.offsets[messages.index == pane.partition].min())
-        for segment, batch in _by_segment(pane.batch, runtime):
-            key = PartialKey(
-                address.model, address.version, segment, pane.start, partition, runtime.baseline.hash
-            )
-            self._merge(
-                key,
-                pane.start + runtime.spec.size,
-                first,
-                WindowProfile.of(batch, runtime.layout, sample=not segment),
-            )
-
-    def _merge(self, key: PartialKey, end: int, first: int, profile: WindowProfile) -> None:
-        known = self._partials.get(key)
-        if known is None:
-            self._partials[key] = Partial(profile, end, first)
-        else:
-            known.profile = known.profile.merge(profile)
-
     def checkpoint(self, owner: str, now: int) -> Checkpoint | None:
         """Return what the next checkpoint must hold, None where nothing happened."""
         advances = [Advance(p, log.checkpoint, log.position) for p, log in sorted(self._logs.items())]
@@ -231,7 +192,7 @@ class Intake:
             owner,
             now,
             advances,
-            [_stored(key, partial) for key, partial in sorted(self._partials.items()) if partial.is_dirty],
+            self._open.dirty(),
             [self._seen[key] for key in sorted(self._fresh)],
             self._ledger.counts,
             self._ledger.rejected,
@@ -240,38 +201,20 @@ class Intake:
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
         """Return what to count for rows whose window takes no more: late instead of accepted."""
-        counts: list[Count] = []
-        for key in refused:
-            partial = self._partials[key]
-            if key.segment == "":
-                rows = partial.profile.rows - partial.saved
-                counts.append(Count(key.partition, key.model, key.version, "accepted", -rows))
-                counts.append(Count(key.partition, key.model, key.version, "late", rows))
-        return counts
+        return self._open.late(refused)
 
     def saved(self, checkpoint: Checkpoint, refused: Sequence[PartialKey]) -> None:
         """Note that a checkpoint was written, all but the refused partials."""
         for advance in checkpoint.advances:
             self._logs[advance.partition].checkpoint = advance.next
-        for partial in self._partials.values():
-            partial.saved = partial.profile.rows
-        for key in refused:
-            del self._partials[key]
+        self._open.saved(refused)
         self._fresh.clear()
         self._labels.clear()
         self._ledger.clear()
 
     def retire(self, model: str, version: str, final_end: int) -> None:
         """Forget windows that take no more rows."""
-        gone = [
-            key
-            for key, partial in self._partials.items()
-            if (key.model, key.version) == (model, version)
-            and partial.end <= final_end
-            and not partial.is_dirty
-        ]
-        for key in gone:
-            del self._partials[key]
+        self._open.retire(model, version, final_end)
 
 
 def _latest(
@@ -286,20 +229,6 @@ def _latest(
 def _without(messages: Messages, gone: Collection[Partition]) -> Messages:
     stays = np.array([p not in gone for p in messages.partitions], dtype=np.bool_)
     return messages if stays.all() else messages.take(np.flatnonzero(stays[messages.index]))
-
-
-def _by_segment(batch: EventBatch, runtime: Runtime) -> Iterable[tuple[str, EventBatch]]:
-    yield "", batch
-    for column in runtime.segments:
-        codes = column.codes(batch.table)
-        for code in np.unique(codes).tolist():
-            yield column.segments[code], batch.take(codes == code)
-
-
-def _stored(key: PartialKey, partial: Partial) -> StoredPartial:
-    return StoredPartial(
-        key, partial.end, partial.profile.rows, partial.first_offset, partial.profile.to_bytes()
-    )
 
 
 def _unclaimed(address: Address) -> tuple[str, str]:
