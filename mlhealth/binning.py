@@ -42,8 +42,8 @@ class Binning:
         self._thresholds_of = {j: thresholds[j] for j in self._sought}
         kept = [grid or _Grid(0.0, 0.0, np.zeros(1, dtype=np.int64)) for grid in grids]
         sizes = np.array([len(grid.before) for grid in kept], dtype=np.int64)
-        ends = np.cumsum([len(t) + _COMPARED for t in thresholds]) if thresholds else np.zeros(0, np.int64)
-        offsets = ends - [len(t) + _COMPARED for t in thresholds]
+        widths = np.array([len(t) + _COMPARED for t in thresholds], dtype=np.int64)
+        offsets: NDArray[np.int64] = np.cumsum(widths) - widths
         self._low = _upright([grid.low for grid in kept])
         self._scale = _upright([grid.scale for grid in kept])
         self._last = _upright([float(size - 1) for size in sizes])
@@ -64,7 +64,7 @@ class Binning:
         slot: NDArray[np.int64] = self._before.take(cell).astype(np.int64)
         for _ in range(_COMPARED):
             slot += values >= self._thresholds.take(slot)
-        slot = slot + self._to_slot
+        slot += self._to_slot
         for j in self._sought:
             found = np.searchsorted(self._thresholds_of[j], values[j], side="right")
             slot[j] = found + self._starts[j]
