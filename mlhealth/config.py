@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
 from mlhealth.errors import ConfigError
+from mlhealth.payload_config import PairingConfig, PayloadConfig, SchemaRegistryConfig
 from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig
 from mlhealth.strict_model import Duration, Secret, Strict
 from mlhealth.strict_yaml import Document, Location, parse, text_of, validated
@@ -63,15 +64,18 @@ class TopicModel(Strict):
     """What the messages of a topic hold and whose, where they do not say so in their headers.
 
     `holds: labels` is for a topic of late labels, which may leave `version` out: they are then for any version.
+    `format`: how its messages are written, where neither they nor the source's `format` say so; see the pages about
+    serving systems. Formats of serving systems may leave `version` out, too: see `payload`.
     """
 
     model: str
     version: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)] = ""
     holds: Literal["events", "labels"] = "events"
+    format: str = ""
 
     @model_validator(mode="after")
     def _events_have_a_version(self) -> TopicModel:
-        if self.holds == "events" and not self.version:
+        if self.holds == "events" and not self.version and self.format in {"", "json", "arrow"}:
             raise ValueError("version: name the model's version, or write `holds: labels`")
         return self
 
@@ -79,7 +83,8 @@ class TopicModel(Strict):
 class KafkaConfig(Strict):
     """A Kafka source.
 
-    `models` maps a topic to the one model version it carries. `idle`: after how long without a message a partition
+    `models` maps a topic to the one model version it carries. `format`: how messages are written that do not say so.
+    `idle`: after how long without a message a partition
     that is read to its end no longer holds windows open. `session`: after how long without a sign of life a worker's
     partitions are given to another. `instance`: a name of this worker's own that outlives it; with it, a worker that
     restarts within `session` gets its partitions back at once.
@@ -91,6 +96,7 @@ class KafkaConfig(Strict):
     group: str = "mlhealth"
     client: Literal["kafka-python", "confluent"] = "kafka-python"
     models: Mapping[str, TopicModel] = {}
+    format: str = "json"
     dead_letters: str | None = None
     idle: Duration = 30 * SECOND
     session: Duration = 15 * SECOND
@@ -219,6 +225,7 @@ class ModelConfig(Strict):
     guard: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     labels: LabelsConfig = LabelsConfig()
+    payload: PayloadConfig = PayloadConfig()
 
 
 class ListenConfig(Strict):
@@ -236,6 +243,8 @@ class Config(Strict):
     checkpoint: Duration = 5 * SECOND
     buffer_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
     sources: tuple[SourceConfig, ...] = ()
+    pairing: PairingConfig = PairingConfig()
+    schema_registry: SchemaRegistryConfig | None = None
     models: Mapping[str, ModelConfig] = {}
     rules: tuple[str, ...] = ()
     receivers: Mapping[str, ReceiverConfig] = {}

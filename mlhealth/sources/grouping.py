@@ -20,6 +20,7 @@ from mlhealth.sources.base import (
     Address,
     Mark,
 )
+from mlhealth.sources.halves import CLOUD_EVENTS, Record, half_of, is_half, parted, topic_address
 
 Headers = Sequence[tuple[str, bytes | None]]
 NOWHERE = Address("", "")
@@ -30,7 +31,9 @@ EVENTS = NOWHERE.format
 def topic_addresses(config: KafkaConfig) -> dict[str, Address]:
     """Return what each configured topic carries, for messages whose headers do not say."""
     return {
-        topic: Address(held.model, held.version, LABEL_FORMAT if held.holds == "labels" else EVENTS)
+        topic: Address(
+            held.model, held.version, LABEL_FORMAT if held.holds == "labels" else held.format or config.format
+        )
         for topic, held in config.models.items()
     }
 
@@ -45,9 +48,13 @@ class _Group:
 
 @dataclass
 class Grouping:
-    """Collects the records of one poll; `topics` says whose events a topic carries where headers do not."""
+    """Collects the records of one poll; `topics` says whose events a topic carries where headers do not.
+
+    `format`: of messages in other topics.
+    """
 
     topics: Mapping[str, Address]
+    format: str = EVENTS
     partitions: list[Partition] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     _groups: dict[Address, _Group] = field(default_factory=dict)
@@ -63,7 +70,9 @@ class Grouping:
     def address(self, number: int, headers: Headers) -> Address | None:
         """Return whose events a message with these headers holds, or None for a watermark, which is noted."""
         partition = self.partitions[number]
-        given = self.topics.get(partition.topic, NOWHERE)
+        given = self.topics.get(partition.topic)
+        if given is None:
+            given = topic_address(partition.topic, self.format)
         if not headers:
             return given
         key = tuple(headers)
@@ -80,9 +89,27 @@ class Grouping:
             return None
         return found
 
-    def add(self, number: int, offset: int, written: int, headers: Headers, value: bytes | None) -> None:
+    def add(
+        self,
+        number: int,
+        offset: int,
+        written: int,
+        headers: Headers,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+    ) -> None:
         """Add one record of the partition `number`; `written` in milliseconds."""
+        attributes: Mapping[str, str] = {}
+        if headers and tuple(headers) not in self._known:
+            headers, attributes = parted(headers)
         address = self.address(number, headers)
+        if attributes and address is not None and not is_half(address):
+            address = Address(address.model, address.version, CLOUD_EVENTS)
+        if address is not None and is_half(address):
+            value = half_of(
+                Record(self.partitions[number].topic, written, attributes, key, value or b""), address
+            )
         if address is not None:
             self.put(address, number, offset, written, value)
 

@@ -8,7 +8,7 @@ from what the store holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from mlhealth.events.messages import Partition
+from mlhealth.events.pairing import Changes, Waiting
 from mlhealth.records import Rejection
+from mlhealth.store import halves
 from mlhealth.store.database import Database, insert_missing, upsert
 from mlhealth.store.labels import Label
 from mlhealth.store.labels import write as write_labels
@@ -98,6 +100,7 @@ class Checkpoint:
     counts: Sequence[Count] = ()
     rejected: Sequence[RejectedEvent] = ()
     labels: Sequence[Label] = ()
+    halves: Changes = field(default_factory=Changes)
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ def _write(connection: Connection, checkpoint: Checkpoint) -> tuple[PartialKey, 
     upsert(connection, watermarks, [_seen_row(s) for s in checkpoint.seen])
     insert_missing(connection, rejections, [_rejection_row(r, checkpoint.now) for r in checkpoint.rejected])
     write_labels(connection, checkpoint.labels, checkpoint.now)
+    halves.write(connection, checkpoint.halves)
     return tuple(sorted(refused))
 
 
@@ -252,6 +256,7 @@ class Restored:
     offsets: dict[Partition, int]
     partials: list[StoredPartial]
     seen: list[Seen]
+    halves: list[Waiting] = field(default_factory=list)
 
 
 def restore(database: Database, wanted: Collection[Partition]) -> Restored:
@@ -272,7 +277,8 @@ def restore(database: Database, wanted: Collection[Partition]) -> Restored:
             Seen(r.model, r.version, p, r.event_time, r.seen)
             for p, r in _rows(connection, watermarks, wanted)
         ]
-    return Restored(offsets, parts, seen)
+        waiting = halves.read(connection, wanted)
+    return Restored(offsets, parts, seen, waiting)
 
 
 def _stored(partition: Partition, r: sa.Row[Any]) -> StoredPartial:

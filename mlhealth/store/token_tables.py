@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Table, Text
 
 from mlhealth.store.tables import key, metadata
 
@@ -13,8 +13,10 @@ tokens = Table(
     Column("name", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("scopes", Text, nullable=False),
+    Column("models", JSON, nullable=False, server_default="[]"),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger),
     Column("revoked", BigInteger),
 )
-"""Access tokens: a sha256 of each, never its text. `scopes`: names separated by a space. All times are wall times."""
+"""Access tokens: a sha256 of each, never its text. `scopes`: names separated by a space. `models`: prefixes of
+model names, none for all. All times are wall times."""

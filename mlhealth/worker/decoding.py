@@ -2,45 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import orjson
 
-from mlhealth.events import arrow as arrow_events
-from mlhealth.events import json as json_events
+from mlhealth.errors import DataError
+from mlhealth.events.envelope import unpacked
+from mlhealth.events.formats.base import Format, Reading, SchemaSource, formats
+from mlhealth.events.formats.framed import FramedFormat
 from mlhealth.events.json import Decoded
+from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages
-from mlhealth.schema import ModelSchema, canonical_text
+from mlhealth.schema import canonical_text
 from mlhealth.sources.base import Address
 
 __all__ = ["Decoded", "by_model", "decode"]
 
-ARROW = "arrow"
-"""The format header's value for messages that hold Arrow streams."""
 
-
-def decode(address: Address, messages: Messages, schema: ModelSchema) -> Decoded:
+def decode(address: Address, messages: Messages, reading: Reading) -> Decoded:
     """Return the events in `messages` and the rejected ones; a format that is not known is taken for JSON."""
-    if address.format == ARROW:
-        return arrow_events.decode(messages, schema)
-    return json_events.decode(messages, schema)
+    return _format(address).decode(messages, reading)
 
 
-def by_model(address: Address, messages: Messages) -> Iterator[tuple[Address, Messages]]:
+def is_paired(address: Address) -> bool:
+    """Whether a request and its response are two messages here."""
+    return _format(address).is_paired
+
+
+def prepare(address: Address, messages: Messages, registry: SchemaSource | None) -> None:
+    """Fetch all that decoding needs from elsewhere; raises RecoverableError where that does not answer."""
+    found = _format(address)
+    if isinstance(found, FramedFormat) and registry is not None:
+        found.prepare(messages, registry)
+
+
+def by_model(
+    address: Address, messages: Messages, sole_version: Callable[[str], str] = lambda _: ""
+) -> Iterator[tuple[Address, Messages]]:
     """Yield the messages by model version; where the address names none, the first line's `model` and `version` do.
 
-    This parses each message by itself and is far slower than headers or topic configuration.
+    This parses each message by itself and is far slower than headers or topic configuration. `sole_version`: given a
+    model, the version of events that name none.
     """
-    if address.model or len(messages) == 0:
-        if len(messages):
-            yield address, messages
+    if len(messages) == 0:
+        return
+    if address.model:
+        yield _complete(address, sole_version), messages
         return
     groups: dict[Address, list[int]] = {}
+    named = _named_by_envelope if is_paired(address) else _named
     for position, value in enumerate(messages.values):
-        groups.setdefault(_named(value, address), []).append(position)
+        groups.setdefault(_complete(named(value, address), sole_version), []).append(position)
     for found, positions in groups.items():
         yield found, messages.take(np.array(positions, dtype=np.intp))
+
+
+def _format(address: Address) -> Format:
+    known = formats()
+    return known.get(address.format) or known["json"]
+
+
+def _complete(address: Address, sole_version: Callable[[str], str]) -> Address:
+    if address.version or not address.model or address.format == LABEL_FORMAT:
+        return address
+    return Address(address.model, sole_version(address.model), address.format)
+
+
+def _named_by_envelope(value: bytes, address: Address) -> Address:
+    try:
+        return Address(unpacked(value).model, "", address.format)
+    except DataError:
+        return address
 
 
 def _named(value: bytes, address: Address) -> Address:

@@ -22,8 +22,9 @@ from mlhealth.store.checkpoints import (
     Seen,
 )
 from mlhealth.windows import implausible
-from mlhealth.worker.decoding import Decoded, by_model, decode
+from mlhealth.worker.decoding import Decoded, by_model, decode, is_paired, prepare
 from mlhealth.worker.growing import OpenProfiles, Rows
+from mlhealth.worker.halves import Halves
 from mlhealth.worker.label_intake import LabelIntake, reading_version
 from mlhealth.worker.ledger import Ledger, address_of
 from mlhealth.worker.models import Models, Runtime
@@ -50,6 +51,7 @@ class Intake:
         self._waiting: dict[Address, list[Messages]] = {}
         self._ledger = Ledger()
         self._labels = LabelIntake(self._ledger)
+        self._halves = Halves(models.pairing, self._ledger)
         self.buffered = 0
 
     @property
@@ -61,6 +63,11 @@ class Intake:
     def open_partials(self) -> int:
         """How many partial profiles are held."""
         return len(self._open)
+
+    @property
+    def halves(self) -> int:
+        """How many requests and responses wait for each other."""
+        return self._halves.waiting
 
     @property
     def labels(self) -> int:
@@ -77,6 +84,7 @@ class Intake:
             self._open.restore(stored, self._models.ready(stored.key.baseline).layout)
         for seen in found.seen:
             self._seen[seen.model, seen.version, seen.partition] = seen
+        self._halves.restore(found.halves)
         return {p: o for p, o in found.offsets.items() if p in self._logs}
 
     def forget(self, partitions: Collection[Partition]) -> None:
@@ -88,6 +96,7 @@ class Intake:
         self._seen = {k: v for k, v in self._seen.items() if k[2] not in gone}
         self._fresh = {k for k in self._fresh if k[2] not in gone}
         self._labels.forget(partitions)
+        self._halves.forget(partitions)
         self._ledger.forget(partitions)
 
     def add(self, poll: Poll, now: int) -> None:
@@ -114,9 +123,12 @@ class Intake:
         Where the store does not answer, nothing of the model version concerned has been taken, and all of it waits on.
         """
         for address in list(self._waiting):
-            groups = list(by_model(address, Messages.concat(self._waiting[address])))
-            for whose, _ in groups:
+            groups = list(
+                by_model(address, Messages.concat(self._waiting[address]), self._models.sole_version)
+            )
+            for whose, messages in groups:
                 self._models.prepare(whose.model, reading_version(whose, self._models))
+                prepare(whose, messages, self._models.registry)
             for whose, messages in groups:
                 self._take(whose, messages, now)
             del self._waiting[address]
@@ -131,7 +143,9 @@ class Intake:
         if address.format == LABEL_FORMAT:
             self._labels.take(address, messages, runtime.baseline.schema)
             return
-        decoded = decode(address, messages, runtime.baseline.schema)
+        if is_paired(address):
+            messages = self._halves.take(address, messages)
+        decoded = decode(address, messages, runtime.reading)
         self._ledger.reject(address, messages, decoded.rejections)
         batch, message = self._plausible(address, messages, decoded, runtime)
         if batch.rows == 0:
@@ -197,6 +211,7 @@ class Intake:
             self._ledger.counts,
             self._ledger.rejected,
             self._labels.waiting,
+            self._halves.changes(),
         )
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -210,6 +225,7 @@ class Intake:
         self._open.saved(refused)
         self._fresh.clear()
         self._labels.clear()
+        self._halves.saved()
         self._ledger.clear()
 
     def retire(self, model: str, version: str, final_end: int) -> None:

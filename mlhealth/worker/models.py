@@ -17,11 +17,13 @@ from mlhealth.budget import BudgetLimits
 from mlhealth.config import Config, ModelConfig
 from mlhealth.configured import limits_of, settings_of
 from mlhealth.estimators.row_model import RowModel, row_model
+from mlhealth.events.formats.base import Reading, SchemaSource
 from mlhealth.kept_sample import KeptSample
 from mlhealth.labelled import LabelReader
 from mlhealth.monitor import Evaluator
 from mlhealth.profile import ProfileLayout
 from mlhealth.scorer import open_scorer
+from mlhealth.sources.schema_registry import SchemaRegistry
 from mlhealth.store import baselines
 from mlhealth.store.database import Database
 from mlhealth.windows import WindowSpec
@@ -55,9 +57,10 @@ class SegmentColumn:
 class Runtime:
     """One baseline at work: how its model's windows are cut, told apart and judged."""
 
-    def __init__(self, baseline: Baseline, config: ModelConfig) -> None:
+    def __init__(self, baseline: Baseline, config: ModelConfig, registry: SchemaSource | None = None) -> None:
         self.baseline = baseline
         self.config = config
+        self._registry = registry
         self.spec = window_spec(config)
         self.segments = tuple(
             _segment_column(baseline, name, config.segment_values) for name in self._segment_names()
@@ -67,6 +70,11 @@ class Runtime:
     def layout(self) -> ProfileLayout:
         """Where counts lie in this baseline's profiles."""
         return self.baseline.layout
+
+    @property
+    def reading(self) -> Reading:
+        """How messages of this model version are read."""
+        return Reading(self.baseline.schema, self.config.payload, self._registry)
 
     @cached_property
     def evaluator(self) -> Evaluator:
@@ -136,6 +144,8 @@ class Models:
         self._latest = -1
         self._active: Mapping[tuple[str, str], tuple[baselines.Activation, ...]] = {}
         self._ready: OrderedDict[str, Runtime] = OrderedDict()
+        self.pairing = config.pairing
+        self.registry = None if config.schema_registry is None else SchemaRegistry(config.schema_registry)
 
     def refresh(self) -> bool:
         """Look for new activations; True where there are any."""
@@ -153,6 +163,12 @@ class Models:
     def knows(self, model: str, version: str) -> bool:
         """Whether a baseline speaks for any window of the model version."""
         return (model, version) in self._active
+
+    def sole_version(self, model: str) -> str:
+        """Return the version of events that name none: the configured one, or the only one with a baseline."""
+        named = self._config.model(model).payload.version
+        known = [version for name, version in self._active if name == model]
+        return named or (known[0] if len(known) == 1 else "")
 
     def versions(self) -> list[tuple[str, str]]:
         """Return every model version for which a baseline speaks."""
@@ -179,7 +195,7 @@ class Models:
         if found is None:
             with self._database.read() as connection:
                 baseline = baselines.load(connection, name)
-            found = Runtime(baseline, self._config.model(baseline.schema.model))
+            found = Runtime(baseline, self._config.model(baseline.schema.model), self.registry)
             self._ready[name] = found
         self._ready.move_to_end(name)
         while len(self._ready) > _KEPT:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events import json
-from mlhealth.events.formats.base import Format, Reading, WriterSchema
+from mlhealth.events.formats.base import Format, Reading, SchemaSource, WriterSchema
 from mlhealth.events.formats.exchange import wanted
 from mlhealth.events.formats.tables import Fault, Records, decoded, empty, joined
 from mlhealth.events.json import Decoded
@@ -38,12 +38,12 @@ class FramedFormat(Format):
     kind: ClassVar[str]
     """What the registry calls such schemas."""
 
-    def prepare(self, messages: Messages, reading: Reading) -> None:
+    def prepare(self, messages: Messages, registry: SchemaSource) -> None:
         """Ask the registry for every schema that is not known yet; raises RecoverableError where it does not answer."""
-        registry = _registry(reading)
-        for number in {_number(value) for value in messages.values} - {None}:
+        numbers = {_number(value) for value in messages.values}
+        for number in sorted(number for number in numbers if number is not None):
             try:
-                registry.schema(int(number or 0))
+                registry.schema(number)
             except DataError:
                 continue  # told for each message when it is decoded
 
@@ -129,7 +129,7 @@ def _number(value: bytes) -> int | None:
     return int.from_bytes(value[1:HEAD], "big") if len(value) >= HEAD and value[0] == 0 else None
 
 
-def _registry(reading: Reading) -> Any:
+def _registry(reading: Reading) -> SchemaSource:
     if reading.registry is None:
         raise ConfigError("avro and protobuf messages need `schema_registry: {url: …}` in the configuration")
     return reading.registry
