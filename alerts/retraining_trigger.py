@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from mlhealth.alerts.retraining_policy import Decision, RetrainPolicy, decide
@@ -40,7 +40,8 @@ def request_of(
         service=policy.service,
         data_start=trigger.since if trigger.since is not None else key.start,
         data_end=key.end,
-        evidence=evidence_of(trigger.report),
+        evidence=evidence_of(trigger.report)
+        | {"alert": {"fingerprint": trigger.alert.fingerprint, "fired_at": trigger.alert.fired_at}},
         status=RetrainingStatus.REQUESTED if decision.allowed else RetrainingStatus.REFUSED,
         created=key.end,
         detail=AWAITS_APPROVAL if decision.allowed and policy.approval else None,
@@ -54,7 +55,7 @@ def request_id(fingerprint: str, service: str, window_end: int, kind: str) -> st
     return f"mlhealth-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def evidence_of(report: WindowReport) -> Mapping[str, object]:
+def evidence_of(report: WindowReport) -> dict[str, object]:
     """Return what the report says, small enough to travel with the request."""
     drifted = {n: d for n, d in report.drift.items() if d.drifted}
     return {

@@ -11,6 +11,7 @@ from typing import Any
 from mlhealth.alerts.dispatch import Dispatcher, Options, Receiver
 from mlhealth.alerts.notifiers.registry import notifier, receiver_config
 from mlhealth.alerts.retraining.follower import Follower, Service
+from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.retraining.registry import training_config, training_service
 from mlhealth.alerts.rules import DEFAULT_RULES, Known, RuleSet, load_rules
 from mlhealth.errors import ConfigError
@@ -68,7 +69,12 @@ class AlertService:
     """Everything that alerting needs from a configuration. Constructing it checks all of it; it connects to nothing."""
 
     def __init__(
-        self, database: Database, receivers: Receivers, training: Services, options: Options
+        self,
+        database: Database,
+        receivers: Receivers,
+        training: Services,
+        options: Options,
+        follow: FollowOptions | None = None,
     ) -> None:
         """Raise ConfigError naming the receiver or service, and the key."""
         served = {
@@ -76,8 +82,19 @@ class AlertService:
         }
         trains = {n: Service(training_service(n, g), training_config(n, g)) for n, g in training.items()}
         self.dispatcher = Dispatcher(database, served, options)
-        self.follower = Follower(database, trains, clock=options.clock, rng=options.rng)
+        follow = follow or FollowOptions(clock=options.clock, rng=options.rng)
+        self._check_policies(trains, follow)
+        self.follower = Follower(database, trains, follow)
         self.known = Known(frozenset(served), frozenset(trains))
+
+    @staticmethod
+    def _check_policies(services: Mapping[str, Service], follow: FollowOptions) -> None:
+        for name, service in services.items():
+            asks = [key for key in ("promote", "rollback") if getattr(service.config, key)]
+            if asks and follow.registry is None:
+                raise ConfigError(
+                    f"training.{name}.{asks[0]}: needs a `registry:` to tell; none is configured"
+                )
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
         """Start delivering and following until `stop` is set; join the threads afterwards."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlhealth.alerts.dispatch import Options
+from mlhealth.alerts.mlflow_registry import MlflowRegistry
+from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, RuleBook
 from mlhealth.clock import Clock, SystemClock
@@ -54,7 +56,13 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
         clock=ticking,
         count=lambda receiver, outcome, notices: told.labels(receiver, outcome).inc(notices),
     )
-    alerts = AlertService(database, config.receivers, config.training, options)
+    retrained = metrics.retrain_triggers
+    follow = FollowOptions(
+        registry=None if config.registry is None else MlflowRegistry(config.registry.mlflow),
+        clock=ticking,
+        count=lambda service, outcome: retrained.labels(service, outcome).inc(),
+    )
+    alerts = AlertService(database, config.receivers, config.training, options, follow)
     return Service(config, database, metrics, ticking, alerts, RuleBook(config.rules, alerts.known))
 
 

@@ -113,7 +113,10 @@ class Metrics:
             "mlhealth_notifications", "Deliveries by outcome.", ("channel", "outcome"), registry=r
         )
         self.retrain_triggers = Counter(
-            "mlhealth_retrain_triggers", "Retraining requests by outcome.", ("outcome",), registry=r
+            "mlhealth_retrain_triggers",
+            "Retraining requests by what became of them.",
+            ("service", "outcome"),
+            registry=r,
         )
         self.build = Info("mlhealth_build", "Version of the service.", registry=r)
         self.build.info({"version": _version()})

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, HttpUrl, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, HttpUrl, WithJsonSchema, model_validator
 
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND
+from mlhealth.quiet_hours import QuietHours
 from mlhealth.strict_model import Duration, Secret, Strict
 
 Url = Annotated[HttpUrl, WithJsonSchema({"type": "string", "format": "uri"})]
@@ -206,12 +207,45 @@ class KafkaTrainingConfig(Strict):
     timeout: Duration = 10 * SECOND
 
 
+class MlflowConfig(HttpSettings):
+    """An MLflow tracking server's model registry.
+
+    `alias`: the alias that deployments follow. `names`: a model's registered name, where that is another.
+    """
+
+    url: Url
+    alias: str = "champion"
+    names: Mapping[str, str] = {}
+    token: Secret | None = None
+
+
+class RegistryConfig(Strict):
+    """Where model versions are registered, and which one is deployed."""
+
+    mlflow: MlflowConfig
+
+
+def _quiet(value: object) -> object:
+    return QuietHours.parse(value) if isinstance(value, str) else value
+
+
+QuietHoursText = Annotated[
+    QuietHours,
+    BeforeValidator(_quiet),
+    WithJsonSchema({"type": "string", "examples": ["22:00-06:00 Europe/Berlin"]}),
+]
+
+
 class TrainingConfig(Strict):
     """A training service that takes retraining requests: exactly one kind.
 
     `poll`: how often a running job is asked for. `forget`: after so long without an end the job is given up.
     `recover_within`: windows within which the next version must be healthy for the request to count as a success.
+    `quiet_hours`: requests made in them wait for their end. `promote`: a version that recovered is deployed through
+    the registry; `rollback`: one that did not is replaced by the version before it.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     webhook: TrainingWebhookConfig | None = None
     ray: RayConfig | None = None
@@ -222,6 +256,9 @@ class TrainingConfig(Strict):
     forget: Duration = 2 * DAY
     give_up: Duration = HOUR
     recover_within: int = Field(default=3, ge=1)
+    quiet_hours: QuietHoursText | None = None
+    promote: bool = False
+    rollback: bool = False
 
     @model_validator(mode="after")
     def _exactly_one_kind(self) -> TrainingConfig:

@@ -6,17 +6,20 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, select
 
 from mlhealth.alerts.backoff import wait
+from mlhealth.alerts.model_registry import ModelRegistry
+from mlhealth.alerts.retraining.adopted import baseline_problem
 from mlhealth.alerts.retraining.base import Job, Progress, TrainingService
-from mlhealth.alerts.retraining.judge import NO_VERSION, WindowStatus, judge
-from mlhealth.clock import MINUTE, Clock, SystemClock, format_duration
+from mlhealth.alerts.retraining.consequences import Consequence, follow, note
+from mlhealth.alerts.retraining.judge import Verdict, WindowStatus, judge
+from mlhealth.clock import MINUTE, Clock, SystemClock, format_duration, to_iso
 from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
 from mlhealth.receiver_config import TrainingConfig
 from mlhealth.records import HealthStatus, RetrainingStatus
@@ -27,6 +30,34 @@ from mlhealth.store.tables import reports
 
 LOG = logging.getLogger("mlhealth.alerts")
 LEASE = 5 * MINUTE
+
+
+Outcome = Callable[[str, str], None]
+"""Called with the training service and what became of a request; counts for /metrics."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a follower works with beside its services."""
+
+    registry: ModelRegistry | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
+    count: Outcome = lambda service, outcome: None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a turn did to a request: the columns that change, and what followed a verdict."""
+
+    values: Mapping[str, Any]
+    consequence: Consequence | None = None
+
+    @property
+    def outcome(self) -> str | None:
+        """What became of the request, in a word for the counter; None where it only goes on."""
+        said = self.values.get("verdict") or self.values.get("status")
+        return None if said is None else str(said).replace(" ", "_")
 
 
 @dataclass(frozen=True)
@@ -44,14 +75,12 @@ class Follower:
         self,
         database: Database,
         services: Mapping[str, Service],
-        *,
-        clock: Clock | None = None,
-        rng: np.random.Generator | None = None,
+        options: Options | None = None,
     ) -> None:
         self._database = database
         self._services = dict(services)
-        self._clock = clock or SystemClock()
-        self._rng = rng or np.random.default_rng()
+        self._options = options or Options()
+        self._clock = self._options.clock
         self._owner = f"{os.getpid()}-{secrets.token_hex(4)}"
 
     def run(self, stop: threading.Event, poll: float = 1.0) -> None:
@@ -78,23 +107,33 @@ class Follower:
     def _advance(self, row: Row[Any]) -> None:
         service = self._services[row.service]
         try:
-            if row.status == RetrainingStatus.REQUESTED:
-                values = self._submit(row, service)
-            elif row.status == RetrainingStatus.SUCCEEDED:
-                values = self._judge(row, service)
-            else:
-                values = self._follow(row, service)
+            change = self._step(row, service)
         except MlhealthError as error:
-            values = self._after(row, service, error)
+            change = Change(self._after(row, service, error))
         except Exception as error:  # noqa: BLE001 - a defect in one adapter must not stop the others
-            values = self._after(row, service, DeliveryError(f"{type(error).__name__}: {error}"))
+            change = Change(self._after(row, service, DeliveryError(f"{type(error).__name__}: {error}")))
+        now = self._clock.now()
         with self._database.begin() as connection:
-            retraining.change(connection, row.id, values, self._clock.now())
+            retraining.change(connection, row.id, change.values, now)
+            if change.consequence is not None:
+                note(connection, row, change.consequence, now)
+        if change.outcome is not None and change.outcome != row.status:
+            self._options.count(row.service, change.outcome)
+
+    def _step(self, row: Row[Any], service: Service) -> Change:
+        if row.status == RetrainingStatus.REQUESTED:
+            return Change(self._submit(row, service))
+        if row.status == RetrainingStatus.SUCCEEDED:
+            return self._judge(row, service)
+        return Change(self._follow(row, service))
 
     def _submit(self, row: Row[Any], service: Service) -> dict[str, Any]:
         with self._database.read() as connection:
             other = retraining.busy_with(connection, row)
         now = self._clock.now()
+        quiet = service.config.quiet_hours and service.config.quiet_hours.until(now)
+        if quiet:
+            return {"next_at": quiet, "detail": f"waits for the end of the quiet hours at {to_iso(quiet)}"}
         if other is not None:
             reason = f"a training of {row.model} is under way already ({other})"
             return {"status": str(RetrainingStatus.REFUSED), "detail": reason, "finished": now}
@@ -111,7 +150,9 @@ class Follower:
         now = self._clock.now()
         progress = service.training.progress(Job(retraining.request_of(row), row.job, row.status_url))
         if progress is not None and progress.status in (RetrainingStatus.SUCCEEDED, RetrainingStatus.FAILED):
-            return progress_values(progress, now)
+            with self._database.read() as connection:
+                problem = baseline_problem(connection, row, progress)
+            return progress_values(progress, now) | ({"detail": problem} if problem else {})
         if now - row.submitted > service.config.forget:
             forgot = f"no end within {format_duration(service.config.forget)} of submission: given up"
             return {"status": str(RetrainingStatus.FAILED), "detail": forgot, "finished": now}
@@ -120,28 +161,42 @@ class Follower:
             later |= {"status": str(progress.status), "detail": progress.detail}
         return later
 
-    def _judge(self, row: Row[Any], service: Service) -> dict[str, Any]:
+    def _judge(self, row: Row[Any], service: Service) -> Change:
         now = self._clock.now()
         with self._database.read() as connection:
             windows = _windows_since(connection, row)
         verdict = judge(row.version, row.new_version, windows, service.config.recover_within)
         if verdict is None:
-            return {"next_at": now + service.config.poll}
-        if verdict.text == NO_VERSION:
-            LOG.error(
-                "retraining %s: %s reported success, but no new version of %s answers",
-                row.id,
-                row.service,
-                row.model,
-            )
-        return {"verdict": verdict.text, "recovered": verdict.recovered}
+            return Change({"next_at": now + service.config.poll})
+        done, trouble = self._follow_verdict(row, service, verdict)
+        values = {
+            "verdict": verdict.text, "recovered": verdict.recovered, "action": done.action or trouble,
+            "time_to_recovery": None if verdict.recovered is None else verdict.recovered - _alerted(row),
+        }  # fmt: skip
+        return Change(values, done)
+
+    def _follow_verdict(
+        self, row: Row[Any], service: Service, verdict: Verdict
+    ) -> tuple[Consequence, str | None]:
+        """Act at the registry; one that cannot is tried for `give_up`, and then told."""
+        try:
+            return follow(self._options.registry, row, service.config, verdict), None
+        except MlhealthError as error:
+            is_early = self._clock.now() - row.finished < service.config.give_up
+            if isinstance(error, RecoverableError) and is_early:
+                raise
+            LOG.error("retraining %s: the registry was not told: %s", row.id, error)  # noqa: TRY400 - one line
+            return Consequence(verdict), f"the registry was not told: {error}"
 
     def _after(self, row: Row[Any], service: Service, error: MlhealthError) -> dict[str, Any]:
         now = self._clock.now()
-        since = row.submitted or row.recorded
-        limit = service.config.forget if row.submitted else service.config.give_up
+        if row.status == RetrainingStatus.SUCCEEDED:
+            since, limit = row.finished, 2 * service.config.give_up
+        else:
+            since = row.submitted or row.recorded
+            limit = service.config.forget if row.submitted else service.config.give_up
         if isinstance(error, RecoverableError) and now - since < limit:
-            pause = wait(row.attempts + 1, getattr(error, "retry_after", None), self._rng)
+            pause = wait(row.attempts + 1, getattr(error, "retry_after", None), self._options.rng)
             return {"attempts": row.attempts + 1, "next_at": now + pause, "detail": str(error)}
         LOG.error("retraining %s of %s %s failed: %s", row.id, row.model, row.version, error)
         return {"status": str(RetrainingStatus.FAILED), "detail": str(error), "finished": now}
@@ -168,12 +223,19 @@ def report_progress(connection: Connection, id_: str, progress: Progress, now: i
     if row.status not in retraining.OPEN:
         return
     ended = progress.status in (RetrainingStatus.SUCCEEDED, RetrainingStatus.FAILED)
+    problem = baseline_problem(connection, row, progress)
     values = (
-        progress_values(progress, now)
+        progress_values(progress, now) | ({"detail": problem} if problem else {})
         if ended
         else {"status": str(progress.status), "detail": progress.detail}
     )
     retraining.change(connection, id_, values, now, row.service)
+
+
+def _alerted(row: Row[Any]) -> int:
+    """Return the event time at which the alert fired that asked for the training."""
+    told = row.evidence.get("alert") or {}
+    return int(told.get("fired_at") or row.created)
 
 
 def _windows_since(connection: Connection, row: Row[Any]) -> list[WindowStatus]:

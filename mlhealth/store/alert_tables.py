@@ -142,6 +142,8 @@ retraining_requests = Table(
     Column("recovered", BigInteger),
     Column("verdict", Text),
     Column("gpu_seconds", BigInteger),
+    Column("time_to_recovery", BigInteger),
+    Column("action", Text),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_at", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False, server_default="0"),
@@ -150,7 +152,8 @@ retraining_requests = Table(
     Index(None, "model", "created"),
 )
 """Retraining requests, from asked (or refused) to judged. `verdict`: recovered, not recovered, or why neither can be
-said; `recovered`: event time of the first healthy window of the new version."""
+said; `recovered`: event time of the first healthy window of the new version; `time_to_recovery`: microseconds from the
+alert to that; `action`: what was done at the registry after the verdict."""
 
 audit = Table(
     "audit",

@@ -9,17 +9,25 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, MetaData
 
 from mlhealth.errors import ConflictError
-from mlhealth.store import alert_tables, half_tables, inbox_tables, label_tables, tables, token_tables
+from mlhealth.store import (
+    alert_tables,
+    half_tables,
+    inbox_tables,
+    label_tables,
+    operation_tables,
+    tables,
+    token_tables,
+)
 from mlhealth.store.database import Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-TABLES = (tables, alert_tables, token_tables, inbox_tables, label_tables, half_tables)
+TABLES = (tables, alert_tables, token_tables, inbox_tables, label_tables, half_tables, operation_tables)
 """The modules that add tables to the one `metadata`."""
-NEWEST = "0004"
+NEWEST = "0005"
 """The schema that this version of mlhealth works with: the last step in `migrations`."""
-KNOWN = (NEWEST, "0003", "0002", "0001")
+KNOWN = (NEWEST, "0004", "0003", "0002", "0001")
 """Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""

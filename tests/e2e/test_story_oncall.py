@@ -224,7 +224,7 @@ def _recession(floor: Floor, pager: StrictReceiver, story: Story) -> str:
 def _job_on_ray(floor: Floor, story: Story) -> Lender:
     listed = floor.ask("retraining", "list")
     assert "awaits approval" in listed
-    applications(range(4, 10), recession=True).to_parquet(floor.folder / "fresh.parquet")
+    applications(range(4, 14), recession=True).to_parquet(floor.folder / "fresh.parquet")
     floor.ask("retraining", "approve", listed.split()[0], "--by", "kim")
     floor.until_listed("  succeeded  ")
     story.step("kim approves; the job ran on Ray, trained version 2 on fresh labels and pushed its baseline")

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import insert
 
 from mlhealth.alerts.engine import step
+from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.retraining.base import Progress
-from mlhealth.alerts.retraining.follower import Follower, Service, report_progress
+from mlhealth.alerts.retraining.follower import Follower, Options, Service, report_progress
 from mlhealth.alerts.retraining.registry import training_service
 from mlhealth.alerts.rules import parse_rules
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, ManualClock
@@ -51,14 +52,27 @@ class Gpu:
 class House:
     """A store, a manual clock, and a follower of one training service."""
 
-    def __init__(self, database: Database, server: StrictReceiver, **settings: Any) -> None:
+    def __init__(
+        self,
+        database: Database,
+        server: StrictReceiver,
+        registry: ModelRegistry | None = None,
+        **settings: Any,
+    ) -> None:
         self.database = database
         self.clock = ManualClock(NOW)
         config = TrainingConfig.model_validate(
             {"webhook": {"url": server.url, "timeout": "5s"}, "poll": "1m", **settings}
         )
         services = {"gpu": Service(training_service("gpu", config), config)}
-        self.follower = Follower(database, services, clock=self.clock, rng=np.random.default_rng(1))
+        self.counted: list[str] = []
+        options = Options(
+            registry,
+            self.clock,
+            np.random.default_rng(1),
+            lambda service, outcome: self.counted.append(outcome),
+        )
+        self.follower = Follower(database, services, options)
 
     def ask(self, report: WindowReport, rules: str = DESIGN_RULE) -> RetrainingRequest:
         """Record the request of a critical window."""
@@ -74,8 +88,12 @@ class House:
 
     def row(self, request: RetrainingRequest) -> Any:
         """Return the request as the store has it."""
+        return self.row_named(request.id)
+
+    def row_named(self, request: str) -> Any:
+        """Return the request of that id as the store has it."""
         with self.database.read() as connection:
-            return retraining.get(connection, request.id)
+            return retraining.get(connection, request)
 
     def see(self, n: int, version: str, status: str) -> None:
         """Put the report of the n-th hour of a version into the store."""
@@ -120,6 +138,8 @@ def test_from_request_to_recovery(database: Database) -> None:
         house.turn()
     row = house.row(request)
     assert (row.verdict, row.recovered, row.gpu_seconds) == ("recovered", window(1).key.end, 90)
+    assert row.time_to_recovery == HOUR
+    assert house.counted == ["submitted", "running", "succeeded", "recovered"]
     assert gpu.asked == [request.id]
     with database.read() as connection:
         actions = [json.loads(line["detail"]) for line in audit.export(connection)]

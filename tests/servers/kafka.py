@@ -9,16 +9,19 @@ import pytest
 
 from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.kafka_files import fetch, missing
+from tests.servers.kafka_security import BrokerSecurity
 from tests.servers.process import ServerError, free_port, resident_mb
 from tests.servers.registry import note, unavailable
 
 
-def _started(config: pytest.Config, folder: Path, *, nodes: int, name: str) -> KafkaCluster:
+def _started(
+    config: pytest.Config, folder: Path, *, name: str, nodes: int = 1, security: BrokerSecurity | None = None
+) -> KafkaCluster:
     if reason := missing():
         unavailable(config, name, reason)
     try:
         fetch()
-        cluster = KafkaCluster(folder, [free_port() for _ in range(nodes)])
+        cluster = KafkaCluster(folder, [free_port() for _ in range(nodes)], security=security)
         seconds = cluster.start()
     except ServerError as error:
         unavailable(config, name, str(error))
@@ -35,7 +38,19 @@ def _started(config: pytest.Config, folder: Path, *, nodes: int, name: str) -> K
 def _kafka_session(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KafkaCluster]:
-    cluster = _started(pytestconfig, tmp_path_factory.mktemp("kafka"), nodes=1, name="kafka")
+    cluster = _started(pytestconfig, tmp_path_factory.mktemp("kafka"), name="kafka")
+    yield cluster
+    cluster.delete()
+
+
+@pytest.fixture(scope="module")
+def secure_kafka(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaCluster]:
+    """A broker of the file's own with TLS and SASL listeners, accounts and rights: see `BrokerSecurity`."""
+    folder = tmp_path_factory.mktemp("secure-kafka")
+    security = BrokerSecurity(folder / "certificates")
+    cluster = _started(pytestconfig, folder, name="kafka with TLS and SASL", security=security)
     yield cluster
     cluster.delete()
 

@@ -18,6 +18,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
 from tests.servers.kafka_files import KAFKA_VERSION, fetch
+from tests.servers.kafka_security import BrokerSecurity
 from tests.servers.process import LOOPBACK, ServerError, ServerProcess, accepts, free_port, wait_until
 
 _LOGGING = """\
@@ -51,6 +52,7 @@ class KafkaCluster:
     """A cluster of `len(ports)` nodes; `bootstrap` is what a client needs.
 
     `stop` and `kill` without a number take down every node and keep the data; `start` brings up what is down.
+    `security`: listeners with TLS and SASL beside the plain one, of a cluster of one node.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class KafkaCluster:
     detached: bool = False
     heap_mb: int = 384
     version: str = KAFKA_VERSION
+    security: BrokerSecurity | None = None
     nodes: list[KafkaNode] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -170,6 +173,7 @@ class KafkaCluster:
     def _format(self, node: KafkaNode, identity: str) -> None:
         settings = str(node.folder / "server.properties")
         command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", identity, "-c", settings]
+        command += self.security.accounts() if self.security else []
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise ServerError(f"Kafka could not format {node.folder}: {done.stdout}{done.stderr}".strip())
@@ -177,15 +181,16 @@ class KafkaCluster:
     def _properties(self, node: KafkaNode) -> str:
         copies = len(self.nodes)
         voters = ",".join(f"{n.number}@{LOOPBACK}:{n.controller_port}" for n in self.nodes)
+        more = self.security.listeners() if self.security else ""
         settings = {
             "process.roles": "broker,controller",
             "node.id": node.number,
             "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{node.address}",
+            "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{LOOPBACK}:{node.controller_port}{more}",
+            "advertised.listeners": f"PLAINTEXT://{node.address}{more}",
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL",
             "log.dirs": node.folder / "data",
             "broker.session.timeout.ms": 2000,  # else a killed node's place stays taken for 9 s
             "broker.heartbeat.interval.ms": 500,
@@ -201,5 +206,5 @@ class KafkaCluster:
             "group.initial.rebalance.delay.ms": 0,
             "message.max.bytes": 12 * 1024 * 1024,
             "replica.fetch.max.bytes": 12 * 1024 * 1024,
-        }
+        } | (self.security.settings() if self.security else {})
         return "".join(f"{key}={value}\n" for key, value in settings.items())

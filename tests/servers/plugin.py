@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.servers.browser import browser, chromium, page
-from tests.servers.kafka import _kafka_session, kafka, kafka_cluster
+from tests.servers.kafka import _kafka_session, kafka, kafka_cluster, secure_kafka
+from tests.servers.mlflow_server import mlflow_server
 from tests.servers.monitoring import alertmanager, prometheus
 from tests.servers.postgres import postgres, postgres_server
 from tests.servers.ray_head import ray_head
@@ -21,11 +22,13 @@ __all__ = [
     "chromium",
     "kafka",
     "kafka_cluster",
+    "mlflow_server",
     "page",
     "postgres",
     "postgres_server",
     "prometheus",
     "ray_head",
+    "secure_kafka",
     "story",
 ]
 
