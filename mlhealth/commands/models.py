@@ -1,4 +1,4 @@
-"""`mlhealth models list`, `discover` and `retire`: which model versions there are, and how far each has come."""
+"""`mlhealth models list`, `review`, `discover`, `retire`: which model versions there are, how far each has come."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
-group = typer.Typer(name="models", help="Model versions: list, discover, retire.", no_args_is_help=True)
+from mlhealth.commands.model_review import review
+
+group = typer.Typer(
+    name="models", help="Model versions: list, review, discover, retire.", no_args_is_help=True
+)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
+    group.command("review")(review)
     app.add_typer(group)
 
 

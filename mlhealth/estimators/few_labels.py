@@ -69,15 +69,21 @@ def suggest_labels(window: Rows, expected: Floats, count: int, rng: np.random.Ge
     (100, True)
     """
     n = len(window)
-    if not 1 <= count <= n:
-        raise ConfigError(f"cannot choose {count} rows of a window of {n}: ask for 1 to {n} labels")
-    probability = _capped(_spread(window, expected), count)
+    probability = inclusion_probabilities(window, expected, count)
     order = rng.permutation(n)
     ends = np.cumsum(probability[order])
     ticks = rng.random() + np.arange(count)
     chosen = order[np.minimum(np.searchsorted(ends, ticks, side="right"), n - 1)]
     positions = np.sort(np.unique(chosen))
     return LabelSample(positions, probability[positions])
+
+
+def inclusion_probabilities(window: Rows, expected: Floats, count: int) -> Floats:
+    """Return with which probability `suggest_labels` chooses each row, (n,), summing to `count`."""
+    n = len(window)
+    if not 1 <= count <= n:
+        raise ConfigError(f"cannot choose {count} rows of a window of {n}: ask for 1 to {n} labels")
+    return _capped(_spread(window, expected), count)
 
 
 def _spread(window: Rows, expected: Floats) -> Floats:
@@ -189,6 +195,21 @@ def labels_needed(window: Rows, expected: Floats, metric: str, half_width: float
     """
     if half_width <= 0:
         raise ConfigError(f"an interval cannot have half-width {half_width}: give a positive number")
+    inverse, whole = _per_label(window, expected, metric)
+    variance = (half_width / float(ndtri(0.5 + level / 2.0))) ** 2
+    needed = inverse / (variance + whole)
+    return int(np.clip(np.ceil(needed), LEAST_LABELS, max(len(window), LEAST_LABELS)))
+
+
+def expected_half_width(window: Rows, expected: Floats, metric: str, count: int, level: float = 0.9) -> float:
+    """Return about how far to either side an interval from `count` drawn labels will reach; undoes `labels_needed`."""
+    inverse, whole = _per_label(window, expected, metric)
+    variance = max(inverse / max(count, 1) - whole, 0.0)
+    return float(ndtri(0.5 + level / 2.0)) * float(np.sqrt(variance))
+
+
+def _per_label(window: Rows, expected: Floats, metric: str) -> tuple[float, float]:
+    """Return the variance of a metric times the number of labels, and what of it all rows' labels would take away."""
     if window.schema.is_classification:
         found = evaluate_classes(metric, ClassOutcomes.of(window, expected))
         mean = (expected * found.gradient).sum(axis=1)
@@ -202,10 +223,7 @@ def labels_needed(window: Rows, expected: Floats, metric: str, half_width: float
         note = None if loss.value is not None else loss.note
     if note is not None:
         raise ConfigError(f"{metric} is not defined for this window: {note}")
-    variance = (half_width / float(ndtri(0.5 + level / 2.0))) ** 2
-    inverse = float((size**2 / _spread(window, expected)).sum() * len(window))
-    needed = inverse / (variance + float(size @ size))
-    return int(np.clip(np.ceil(needed), LEAST_LABELS, max(len(window), LEAST_LABELS)))
+    return float((size**2 / _spread(window, expected)).sum() * len(window)), float(size @ size)
 
 
 def _per_unit(gradient: Floats, expected: Floats) -> float:

@@ -2,7 +2,8 @@
 
 A label is a flat object: the event's id under the schema's own column name, `id` or `event_id`; its true class or value
 under the schema's label column or `label`; optionally `at`, when it was so, for corrections that overtake each other. A
-message holds one object, several lines of them, or an Arrow stream with these columns.
+message holds one object, several lines of them, or an Arrow stream with these columns. An event without an id of its
+own is named by `__key`, the number under which `mlhealth label suggest` writes it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from mlhealth.clock import from_iso
 from mlhealth.errors import ConfigError
+from mlhealth.events.batch import KEY
 from mlhealth.events.keys import text_keys
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD
@@ -68,28 +70,58 @@ class DecodedLabels:
 
 def decode_labels(messages: Messages, schema: ModelSchema) -> DecodedLabels:
     """Return the labels in `messages`; where one does not say when it was so, its message's time is taken."""
-    names = Names.of(schema)
-    ids, values, at, message = [], [], [], []
-    rejections = []
+    reading = Reading(Names.of(schema), schema)
     for i, body in enumerate(messages.values):
-        written = int(messages.timestamps[i])
+        place, offset = messages.partitions[messages.index[i]], int(messages.offsets[i])
         for row, given in enumerate(_objects(body)):
-            found = given if isinstance(given, str) else _read(given, names, schema, written)
-            if isinstance(found, str):
-                place = messages.partitions[messages.index[i]]
-                rejections.append(Rejection(place.topic, place.number, int(messages.offsets[i]), row, found))
-                continue
-            ids.append(found[0])
-            values.append(found[1])
-            at.append(found[2])
-            message.append(i)
-    return DecodedLabels(
-        text_keys(pa.array(ids, type=pa.string())),
-        tuple(values),
-        np.array(at, dtype=np.int64),
-        np.array(message, dtype=np.int32),
-        tuple(rejections),
-    )
+            reason = reading.take(given, i, int(messages.timestamps[i]))
+            if reason is not None:
+                reading.rejections.append(Rejection(place.topic, place.number, offset, row, reason))
+    return reading.done()
+
+
+class Reading:
+    """Collects labels one by one."""
+
+    def __init__(self, names: Names, schema: ModelSchema) -> None:
+        self._names, self._schema = names, schema
+        self._ids: list[str | None] = []
+        self._keys: list[int] = []
+        self._values: list[str] = []
+        self._at: list[int] = []
+        self._message: list[int] = []
+        self.rejections: list[Rejection] = []
+
+    def take(self, given: Mapping[str, Any] | str, message: int, written: int) -> str | None:
+        """Add one label, or return why it cannot be used; a text in place of a label is that reason."""
+        if isinstance(given, str):
+            return given
+        try:
+            event, key = _event(given, self._names)
+            value = next((given[name] for name in self._names.label if given.get(name) is not None), None)
+            found = label_value(value, self._schema)
+            at = _time(given.get(self._names.at), written)
+        except ValueError as error:
+            return str(error)
+        self._ids.append(event)
+        self._keys.append(key)
+        self._values.append(found)
+        self._at.append(at)
+        self._message.append(message)
+        return None
+
+    def done(self) -> DecodedLabels:
+        """Return what was collected."""
+        keys = text_keys(pa.array(self._ids, type=pa.string()))
+        given = np.array(self._keys, dtype=np.uint64)
+        known = np.array([event is not None for event in self._ids], dtype=np.bool_)
+        return DecodedLabels(
+            np.where(known, keys, given),
+            tuple(self._values),
+            np.array(self._at, dtype=np.int64),
+            np.array(self._message, dtype=np.int32),
+            tuple(self.rejections),
+        )
 
 
 def label_value(value: object, schema: ModelSchema) -> str:
@@ -121,20 +153,16 @@ def class_index(values: Sequence[str | None], schema: ModelSchema) -> NDArray[np
     return np.array([-1 if v is None else number.get(v, -1) for v in values], dtype=np.int64)
 
 
-def _read(
-    given: Mapping[str, Any], names: Names, schema: ModelSchema, written: int
-) -> tuple[str, str, int] | str:
-    """Return id, label and time of one object, or what is wrong with it."""
+def _event(given: Mapping[str, Any], names: Names) -> tuple[str | None, int]:
+    """Return the id of a label's event, or None and its key; raises ValueError where there is neither."""
     event = next((given[name] for name in names.id if given.get(name) is not None), None)
+    if event is None and str(given.get(KEY, "")).isdigit() and int(given[KEY]) < 2**64:
+        return None, int(given[KEY])
     if event is None:
-        return f"the event's id is missing ({' or '.join(names.id[:3])})"
+        raise ValueError(f"the event's id is missing ({' or '.join(names.id[:3])})")
     if isinstance(event, dict | list) or event == "":
-        return "the event's id is not a single value"
-    value = next((given[name] for name in names.label if given.get(name) is not None), None)
-    try:
-        return canonical_text(event), label_value(value, schema), _time(given.get(names.at), written)
-    except ValueError as error:
-        return str(error)
+        raise ValueError("the event's id is not a single value")
+    return canonical_text(event), 0
 
 
 def _time(value: object, written: int) -> int:
