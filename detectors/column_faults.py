@@ -28,17 +28,21 @@ MOST_NAMES = 200
 LEAST_LETTERS = 4
 """Shorter names are one letter from each other anyway."""
 AMBIGUOUS = frozenset({"stuck constant", "clipped", "recoded categories"})
-"""Kinds that a drift can look like, unless all rows have them."""
+"""Kinds that a drift, or another fault, can look like, unless all rows have them."""
+UNMISTAKABLE = frozenset(
+    {"missing", "changed case", "typos", "unseen category", "zero for missing", "outliers"}
+)
+"""Kinds that are told although something else says otherwise of the column."""
 ALWAYS = 0.9
 """Share of rows from which a fault is told without its share."""
 
 
 def column_fault(
-    name: str, reference: pd.Series, window: pd.Series, *, numeric: bool, suspected: bool = True
+    name: str, reference: pd.Series, window: pd.Series, *, numeric: bool, explained: bool = False
 ) -> ColumnFault | None:
     """Return the fault that accounts for how a column's values have moved, or None where no rule does.
 
-    `suspected`: something else says that the column is broken; else kinds that a drift can look like are not told.
+    `explained`: something else says how the column is broken; then only what cannot be mistaken is told.
     """
     gone = _more_missing(reference, window)
     if gone is not None:
@@ -54,7 +58,7 @@ def column_fault(
     if found is None:
         return None
     kind, share, text = found
-    if kind in AMBIGUOUS and share < ALWAYS and not suspected:
+    if (explained and kind not in UNMISTAKABLE) or (kind in AMBIGUOUS and share < ALWAYS):
         return None
     return ColumnFault(name, kind, share, f"{name} {text}{_in_rows(share)}")
 

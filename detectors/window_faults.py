@@ -32,7 +32,8 @@ def told(result: DetectorResult) -> str:
         result.feature, result.feature or ""
     )
     if result.detector == HINKLEY:
-        return f"{column} has moved away from the reference over several windows (Page-Hinkley test)"
+        verb = "have" if column.startswith("the ") else "has"
+        return f"{column} {verb} moved away from the reference over several windows (Page-Hinkley test)"
     if result.detector == ADWIN:
         return f"a jump in the series of windows: {column + ' ' if column else ''}{result.note or ''} (ADWIN)"
     sentence = _SENTENCES.get(result.detector, f"{result.detector} has drifted")

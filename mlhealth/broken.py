@@ -15,6 +15,8 @@ from mlhealth.records import ColumnFault, DetectorResult, FeatureQuality
 
 MOST_COLUMNS = 12
 """Columns looked at in one window at most, most moved first."""
+VAGUE = ("has left its range", "unrelated to what they should be", "were not there before")
+"""Words by which an explanation says that a column broke, but not how."""
 
 Seen = tuple[Mapping[str, DetectorResult], Mapping[str, FeatureQuality]]
 """The main drift and the quality of each column of a window."""
@@ -25,10 +27,11 @@ def broken_columns(
 ) -> tuple[ColumnFault, ...]:
     """Return the faults found in a window's columns.
 
-    `explanation`: the estimator's, in words; a column that it calls broken is looked at, and needs less to be told.
+    `explanation`: the estimator's, in words; where it says precisely how a column is broken, that stands.
     """
     drift, quality = seen
     blamed = blamed_columns(explanation, window.schema.feature_names)
+    precise = [name for name in blamed if not _is_vague(explanation or "", name)]
     moved = {name for name in window.schema.feature_names if _has_moved(name, drift, quality)} | set(blamed)
     effect = {name: (drift[name].effect or 0.0) if name in drift else 0.0 for name in moved}
     ordered = sorted(moved, key=lambda name: (-effect[name], name))[:MOST_COLUMNS]
@@ -38,7 +41,7 @@ def broken_columns(
             reference.features[name],
             window.features[name],
             numeric=name in window.schema.numeric,
-            suspected=name in blamed,
+            explained=name in precise,
         )
         for name in ordered
     ]
@@ -59,6 +62,11 @@ def blamed_columns(explanation: str | None, names: tuple[str, ...]) -> tuple[str
     ]
     text = "; ".join(clauses)
     return tuple(name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
+
+
+def _is_vague(explanation: str, name: str) -> bool:
+    clauses = [clause for clause in explanation.split("; ") if clause.startswith(f"{name} ")]
+    return any(words in clause for clause in clauses for words in VAGUE)
 
 
 def _has_moved(name: str, drift: Mapping[str, DetectorResult], quality: Mapping[str, FeatureQuality]) -> bool:

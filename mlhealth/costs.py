@@ -12,8 +12,8 @@ Segments are sought over the configured columns and automatic bins of every feat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mlhealth.estimators.rows import Rows
 from mlhealth.objective import Objective
-from mlhealth.records import ColumnFault, Cost, PerformanceEstimate
+from mlhealth.records import Cost, PerformanceEstimate
 
 MOST_ROWS = 8_000
 """Reference rows that are learnt from at most."""
@@ -63,10 +63,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known of a window beside its rows: the estimate and the faults. `segments`: configured columns."""
+    """What is known of a window beside its rows: the estimate, and which share of each broken column's values broke.
+
+    `segments`: configured columns.
+    """
 
     estimate: PerformanceEstimate | None
-    faults: Sequence[ColumnFault] = ()
+    broken: Mapping[str, float] = field(default_factory=dict)
     segments: Sequence[str] = ()
 
 
@@ -96,8 +99,12 @@ class CostModel:
         # Both sides by the same model: what it gets wrong alike on both cancels.
         expected = expected + (float(self._loss.mean()) - float(self._usual.mean()))
         beyond = self._beyond(expected, asked.estimate)
-        features = self._features(window, expected, beyond, asked.faults)
-        return (*features, *self._segments(window, expected + beyond, asked.segments))
+        lost = beyond + float(expected.mean()) - float(self._loss.mean())
+        features = self._features(window, expected, lost, asked.broken)
+        # A broken column's own values say nothing of which rows are hard.
+        names = dict.fromkeys((*asked.segments, *window.schema.feature_names))
+        sound = [name for name in names if name not in asked.broken]
+        return (*features, *self._segments(window, expected + beyond, sound))
 
     def _beyond(self, expected: Floats, estimate: PerformanceEstimate | None) -> float:
         """Return the loss that the ensemble sees beyond what the mix of rows makes likely."""
@@ -108,17 +115,17 @@ class CostModel:
         return lost - (float(expected.mean()) - float(self._loss.mean()))
 
     def _features(
-        self, window: Rows, expected: Floats, beyond: float, faults: Sequence[ColumnFault]
+        self, window: Rows, expected: Floats, lost: float, broken: Mapping[str, float]
     ) -> list[Cost]:
-        broken = {fault.column: fault.share for fault in faults}
-        total, found = sum(broken.values()), []
-        for name in window.schema.feature_names:
-            cost = self._mix_cost(window, expected, name)
-            if name in broken:
-                cost += max(beyond, 0.0) * broken[name] / total
-            found.append(Cost("feature", name, (name,), self._metric, cost))
+        names = window.schema.feature_names
+        costs = {name: self._mix_cost(window, expected, name) for name in names if name not in broken}
+        # What no sound feature accounts for is shared by the broken ones, by how much of them broke.
+        left = max(lost - max([0.0, *costs.values()]), 0.0)
+        total = sum(broken.values())
+        costs |= {name: left * share / total for name, share in broken.items() if share > 0.0}
         error = float(np.std(self._loss)) / np.sqrt(max(len(window), 1))
-        dear = [c for c in found if c.cost > 0.25 * error]
+        found = [Cost("feature", name, (name,), self._metric, cost) for name, cost in costs.items()]
+        dear = [c for c in found if c.cost > 0.5 * error]
         return sorted(dear, key=lambda c: (-c.cost, c.name))[:SHOWN]
 
     def _mix_cost(self, window: Rows, expected: Floats, name: str) -> float:
@@ -131,8 +138,7 @@ class CostModel:
         weight = np.minimum(p / np.maximum(q, 1e-9), HEAVIEST)[after]
         return float(expected.mean() - (weight @ expected) / max(float(weight.sum()), 1e-9))
 
-    def _segments(self, window: Rows, expected: Floats, configured: Sequence[str]) -> list[Cost]:
-        names = dict.fromkeys((*configured, *window.schema.feature_names))
+    def _segments(self, window: Rows, expected: Floats, names: Sequence[str]) -> list[Cost]:
         known = [n for n in names if n in window.features and n in self._reference.features]
         single = [segment for name in known for segment in self._conditions(window, name)]
         ranked = sorted(single, key=lambda s: -self._surety(s, expected))[:PAIRED]
@@ -143,9 +149,12 @@ class CostModel:
         return [self._told_of(s, expected) for s in worst[:SHOWN] if self._surety(s, expected) > SURE]
 
     def _surety(self, segment: Segment, expected: Floats) -> float:
-        """Return a segment's cost in standard errors; nothing where it is too small to matter."""
+        """Return a segment's cost in standard errors; nothing where it is too small to matter, or easy.
+
+        That an easy segment shrank costs accuracy too, but it is told by the hard ones that grew in its place.
+        """
         share, usual = float(segment.after.mean()), float(segment.before.mean())
-        if share < LEAST_SHARE:
+        if share < LEAST_SHARE or float(expected[segment.after].mean()) <= float(self._loss.mean()):
             return -np.inf
         spread = float(np.std(self._loss)) or 1e-9
         error = spread * np.sqrt(share / len(expected) + usual / len(self._loss))

@@ -40,6 +40,8 @@ HEALTHY = 80.0
 """Scores from here are healthy."""
 NO_EVENTS = Reason("no events came in this window")
 """The first reason of a window without rows."""
+PLAIN = 0.1
+"""Share of rows from which a fault is a broken input, whatever else has shifted."""
 MERE_SHIFTS = ("the mix of rows", "the share of class", "true values have become")
 """How an explanation begins that names a shift of traffic rather than a break."""
 
@@ -152,8 +154,7 @@ def _cause(status: HealthStatus, estimate: PerformanceEstimate | None, inputs: H
         return Cause.MODEL_WRONG
     if status is HealthStatus.HEALTHY:
         return None
-    broken = inputs.faults or any(q.faults for q in inputs.quality.values()) or _is_delivery_fault(inputs)
-    if broken or (estimate and _names_a_break(estimate.explanation)):
+    if _is_broken(estimate, inputs):
         return Cause.BROKEN_INPUT
     if status is HealthStatus.UNKNOWN:
         return Cause.CANNOT_TELL
@@ -162,9 +163,19 @@ def _cause(status: HealthStatus, estimate: PerformanceEstimate | None, inputs: H
     return Cause.HARDER_TRAFFIC if drifted else Cause.CANNOT_TELL
 
 
+def _is_broken(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bool:
+    """Whether the input is broken: a few missing values more are not, where a shift of the mix explains them."""
+    explanation = None if estimate is None else estimate.explanation
+    if _names_a_break(explanation) or _is_delivery_fault(inputs):
+        return True
+    if explanation is None:
+        return bool(inputs.faults) or any(q.faults for q in inputs.quality.values())
+    return any(f.share >= PLAIN for f in inputs.faults) or any(severe(q) for q in inputs.quality.values())
+
+
 def _is_delivery_fault(inputs: HealthInputs) -> bool:
-    """Whether rows themselves came wrongly: far too few or many, or more than once."""
-    return any(r.drifted and r.detector in DELIVERY for r in inputs.whole)
+    """Whether rows themselves came wrongly: far too few or many, or many of them more than once."""
+    return any(r.drifted and r.detector in DELIVERY and (r.statistic or 0.0) >= PLAIN for r in inputs.whole)
 
 
 def _names_a_break(explanation: str | None) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from mlhealth.baseline import Baseline
-from mlhealth.broken import Seen, broken_columns
+from mlhealth.broken import Seen, blamed_columns, broken_columns
 from mlhealth.costs import Asked, CostModel
 from mlhealth.detectors import Panel, Season, SeasonalPanel, delivery_faults, main_drift
 from mlhealth.detectors.pinned import check_pinned
@@ -165,7 +165,10 @@ class Evaluator:
             and parts.get("probability_of_drop", 0.0) < LOST
         ):
             return ()
-        asked = Asked(inputs.estimates.get(self.objective.metric), inputs.faults, self.settings.segments)
+        estimate = inputs.estimates.get(self.objective.metric)
+        blamed = blamed_columns(None if estimate is None else estimate.explanation, rows.schema.feature_names)
+        broken = dict.fromkeys(blamed, 1.0) | {fault.column: fault.share for fault in inputs.faults}
+        asked = Asked(estimate, broken, self.settings.segments)
         with single_threaded():
             return self._cost_model.costs(replace(rows, label=None), asked)
 

@@ -113,7 +113,7 @@ class Judge:
             _number(deviation),
             _number(health.score),
             tuple(dict.fromkeys(n for n in named if not n.startswith("__"))),
-            tuple(f.kind for f in faults) or tuple(e.kind for e in told),
+            (*(f.kind for f in faults), *(e.kind for e in told if not set(e.columns) & set(own))),
             {} if _is_plain(window) and group % 5 else self._peers(window.rows),
         )
 
