@@ -90,6 +90,31 @@ class Metrics:
         self.realized = Gauge(
             "mlhealth_realized_performance", "The metric where labels came.", labels, registry=r
         )
+        self.realized_lower = Gauge(
+            "mlhealth_realized_performance_lower", "Lower end of its sampling interval.", labels, registry=r
+        )
+        self.realized_upper = Gauge(
+            "mlhealth_realized_performance_upper", "Upper end of its sampling interval.", labels, registry=r
+        )
+        self.labelled_rows = Gauge(
+            "mlhealth_labelled_rows",
+            "Kept rows with a label, of the newest window that has any.",
+            SEGMENT,
+            registry=r,
+        )
+        record = (*VERSION, "metric")
+        self.estimate_error = Gauge(
+            "mlhealth_estimate_error", "Mean absolute error of estimates against labels.", record, registry=r
+        )
+        self.estimate_bias = Gauge(
+            "mlhealth_estimate_bias", "Mean of estimate less label.", record, registry=r
+        )
+        self.interval_coverage = Gauge(
+            "mlhealth_interval_coverage", "Share of intervals that held the truth.", record, registry=r
+        )
+        self.compared_windows = Gauge(
+            "mlhealth_compared_windows", "Windows that these speak of.", record, registry=r
+        )
         self.drift_statistic = Gauge(
             "mlhealth_drift_statistic",
             "Drift of the features that drifted most.",

@@ -23,8 +23,10 @@ from mlhealth.store import closing as store
 from mlhealth.store import labels
 from mlhealth.store.alert_tables import record
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
-from mlhealth.store.comparisons import compare
+from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
+from mlhealth.store.revising import revise
+from mlhealth.track_record import TrackRecord, track_records
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
 from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.labelling import Labelling, joined
@@ -41,7 +43,8 @@ Ends = Callable[[], Mapping[Partition, int]]
 class Closed:
     """What a round of closing did for one model version; `is_done`: nothing that was due is left.
 
-    `labelled`: reports of windows closed before that labels revised.
+    `labelled`: reports of windows closed before that labels revised; `records`: how estimates compare with labels, when
+    that may have changed.
     """
 
     name: ModelVersion
@@ -51,6 +54,7 @@ class Closed:
     skipped: int = 0
     is_done: bool = True
     labelled: tuple[WindowReport, ...] = ()
+    records: tuple[TrackRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ class Closer:
         self._rules = rules
         self._idleness = idleness
         self._labelling = Labelling(database, models, rules)
+        self._told: set[ModelVersion] = set()
         self._first: ModelVersion = ("", "")
         self.before_commit: Callable[[], None] = lambda: None
-        self._labelling.before_commit = lambda: self.before_commit()
+        self._labelling.before_commit = self._committing
 
     def close(self, now: int, expired: Callable[[], bool] = lambda: False) -> list[Closed]:
         """Close windows that are due, until `expired`; model versions that had to wait come first the next time.
@@ -99,6 +104,9 @@ class Closer:
             done.append(self._close_model(name, standing, todo, expired, now))
         return self._with_labels(done, expired, now)
 
+    def _committing(self) -> None:
+        self.before_commit()
+
     def _with_labels(self, closed: Sequence[Closed], expired: Callable[[], bool], now: int) -> list[Closed]:
         """Join the labels that wait with windows that are closed."""
         waiting = set(self._labelling.waiting([c.name for c in closed]))
@@ -113,7 +121,15 @@ class Closer:
                 horizon = max((one.watermark or now), 0) - runtime.config.labels.horizon
                 revised = self._labelling.join(one.name, horizon, now)
                 found.append(replace(one, labelled=revised.reports, is_done=revised.is_done))
-        return found
+        return [self._with_records(one) for one in found]
+
+    def _with_records(self, closed: Closed) -> Closed:
+        reports = (*closed.reports, *closed.labelled)
+        if closed.name in self._told and all(report.labels is None for report in reports):
+            return closed
+        self._told.add(closed.name)
+        with self._database.read() as connection:
+            return replace(closed, records=track_records(compared(connection, closed.name)))
 
     def _close_model(
         self, name: ModelVersion, standing: Standing, todo: Plan, expired: Callable[[], bool], now: int
@@ -169,6 +185,7 @@ class Closer:
             )
             if labels.changes(connection, name[0]) != known or not store.write(connection, written):
                 return None
+            revise(connection, folded.rewritten, now)
             compare(connection, folded.reports)
             for done in folded.steps:
                 record(connection, done, now)

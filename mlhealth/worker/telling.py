@@ -35,6 +35,27 @@ def tell_closed(metrics: Metrics, closed: Closed, now: int) -> None:
         metrics.skipped_windows.labels(*closed.name).inc(closed.skipped)
     for report in closed.reports:
         _tell_report(metrics, report)
+    for report in closed.labelled:
+        _tell_labels(metrics, report)
+    for record in closed.records:
+        names = (*closed.name, record.metric)
+        metrics.estimate_error.labels(*names).set(record.error)
+        metrics.estimate_bias.labels(*names).set(record.bias)
+        metrics.interval_coverage.labels(*names).set(record.coverage)
+        metrics.compared_windows.labels(*names).set(record.windows)
+
+
+def _tell_labels(metrics: Metrics, report: WindowReport) -> None:
+    """Show what labels say of a window; of several, the one told last stays."""
+    names = (report.key.model, report.key.version, report.key.segment)
+    for name, value in report.realized.items():
+        metrics.realized.labels(*names, name).set(value)
+    if report.labels is None:
+        return
+    metrics.labelled_rows.labels(*names).set(report.labels.labelled)
+    for name, (lower, upper) in report.labels.intervals.items():
+        metrics.realized_lower.labels(*names, name).set(lower)
+        metrics.realized_upper.labels(*names, name).set(upper)
 
 
 def _tell_report(metrics: Metrics, report: WindowReport) -> None:
@@ -55,8 +76,7 @@ def _tell_report(metrics: Metrics, report: WindowReport) -> None:
         }
         for gauge, value in shown.items():
             gauge.labels(*names, name).set(float("nan") if value is None else value)
-    for name, value in report.realized.items():
-        metrics.realized.labels(*names, name).set(value)
+    _tell_labels(metrics, report)
     if not key.segment:
         _tell_drift(metrics, report)
 

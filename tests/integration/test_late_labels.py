@@ -93,7 +93,7 @@ def label(event: int, value: object, **more: object) -> bytes:
 
 def accuracy(rows: int, labels: Sequence[int], first: int, last: int) -> float:
     """Return the share of events whose prediction is their label."""
-    predicted = loan_rows(rows, 1).column("y_pred").to_pylist()[first:last]
+    predicted: list[int] = loan_rows(rows, 1).column("y_pred").to_pylist()[first:last]
     return sum(p == t for p, t in zip(predicted, labels[first:last], strict=True)) / (last - first)
 
 
@@ -199,6 +199,11 @@ def test_a_concept_drop_that_only_labels_see_turns_the_score_and_pages(bench: Be
         found = comparisons.compared(connection, NAME)
     (record,) = [r for r in track_records(found) if r.metric == "accuracy"]
     assert (record.windows, record.coverage) == (4, 0.0)
+    told = desk.worker.metrics.registry.get_sample_value
+    named = {"model": "loans", "version": "1", "metric": "accuracy"}
+    assert told("mlhealth_interval_coverage", named) == 0.0
+    assert told("mlhealth_estimate_bias", named) == pytest.approx(record.bias)
+    assert told("mlhealth_realized_performance_upper", {**named, "segment": ""}) < 0.5  # type: ignore[operator]
     assert record.bias > 0.3
 
 

@@ -111,13 +111,13 @@ def test_drawn_labels_are_unbiased_and_cover(
         assert found.labels.design is LabelDesign.DRAWN
         estimate = found.labels.estimates["accuracy"]
         assert estimate.value is not None
+        assert found.realized["accuracy"] == estimate.value
         values.append(estimate.value)
         inside.append(estimate.lower <= truth <= estimate.upper)  # type: ignore[operator]
         plain.append(float((rows.prediction == label)[chosen].mean()))
     error = float(np.std(values)) / np.sqrt(150)
     assert abs(np.mean(values) - truth) < 3 * error
     assert np.mean(inside) > 0.82
-    assert found.realized["accuracy"] == estimate.value
 
 
 def test_two_draws_count_as_one(
