@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -79,14 +80,15 @@ ANY = Of()
 
 
 class AlertQueries:
-    """Questions to one store."""
+    """Questions to one store, about models of these prefixes (all, where there are none)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, models: tuple[str, ...] = ()) -> None:
         self.database = database
+        self._models = models
 
     def current(self, of: Of = ANY, *, states: Iterable[AlertState] = ()) -> tuple[AlertLine, ...]:
         """Return alerts as they stand, firing ones first, then the latest change first."""
-        query = sa.select(alerts).where(*_of(alerts, of))
+        query = sa.select(alerts).where(*self._of(alerts, of))
         if chosen := [str(state) for state in states]:
             query = query.where(alerts.c.state.in_(chosen))
         taken = sa.select(acknowledgements)
@@ -103,7 +105,8 @@ class AlertQueries:
 
     def count(self, state: AlertState) -> int:
         """Return how many alerts are in `state`."""
-        query = sa.select(sa.func.count()).select_from(alerts).where(alerts.c.state == str(state))
+        where = (alerts.c.state == str(state), within(alerts.c.model, self._models))
+        query = sa.select(sa.func.count()).select_from(alerts).where(*where)
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -111,7 +114,7 @@ class AlertQueries:
         """Return each time an alert fired: still firing, or resolved at `since`; the newest first."""
         table = alert_transitions
         states = [str(AlertState.FIRING), str(AlertState.RESOLVED), str(AlertState.INACTIVE)]
-        query = sa.select(table).where(*_of(table, of), table.c.state.in_(states))
+        query = sa.select(table).where(*self._of(table, of), table.c.state.in_(states))
         with self.database.read() as connection:
             newest = connection.execute(query.order_by(table.c.at.desc(), table.c.id.desc()).limit(2 * limit))
             changes = newest.mappings().all()
@@ -121,7 +124,10 @@ class AlertQueries:
         """Return retraining requests, the newest first."""
         table = retraining_requests
         query = (
-            sa.select(table).where(*_of(table, of)).order_by(table.c.created.desc(), table.c.id).limit(limit)
+            sa.select(table)
+            .where(*self._of(table, of))
+            .order_by(table.c.created.desc(), table.c.id)
+            .limit(limit)
         )
         with self.database.read() as connection:
             return tuple(_retraining(row) for row in connection.execute(query).mappings())
@@ -130,7 +136,28 @@ class AlertQueries:
         """Return silences that have not ended, the next to end first."""
         query = sa.select(silences).where(silences.c.ends > now).order_by(silences.c.ends)
         with self.database.read() as connection:
-            return tuple(Silence(**row) for row in connection.execute(query).mappings())
+            found = [Silence(**row) for row in connection.execute(query).mappings()]
+        return tuple(silence for silence in found if names_only(silence.matchers, self._models))
+
+    def _of(self, table: sa.Table, of: Of) -> list[sa.ColumnElement[bool]]:
+        named = {"model": of.model, "version": of.version}
+        chosen = [table.c[name] == value for name, value in named.items() if value is not None]
+        return [*chosen, within(table.c.model, self._models)]
+
+
+def within(column: sa.ColumnElement[str], models: tuple[str, ...]) -> sa.ColumnElement[bool]:
+    """Return the condition that a model's name begins with one of these prefixes; true where there are none."""
+    return sa.or_(*(column.startswith(p, autoescape=True) for p in models)) if models else sa.true()
+
+
+def names_only(matchers: Sequence[str], models: tuple[str, ...]) -> bool:
+    """Whether a silence's matchers keep it to one model of these prefixes (any silence, where there are none).
+
+    >>> names_only(['model="a-1"', 'rule=~".*"'], ("a-",)), names_only(['rule="x"'], ("a-",))
+    (True, False)
+    """
+    found = [re.fullmatch(r'model="([^"\\]*)"', text) for text in matchers]
+    return not models or any(match is not None and match[1].startswith(models) for match in found)
 
 
 def firing_by_version(connection: Connection) -> dict[tuple[str, str], int]:
@@ -144,11 +171,6 @@ def firing_by_version(connection: Connection) -> dict[tuple[str, str], int]:
 
 
 _ORDER = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2, AlertState.INACTIVE: 3}
-
-
-def _of(table: sa.Table, of: Of) -> list[sa.ColumnElement[bool]]:
-    named = {"model": of.model, "version": of.version}
-    return [table.c[name] == value for name, value in named.items() if value is not None]
 
 
 def _alert(row: RowMapping) -> Alert:

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlhealth import outbound
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import MlflowRegistry
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
@@ -48,11 +49,12 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
     """Open the store and check everything that can be checked before anything runs; raises ConfigError."""
     database = Database.open(config.store)
     schema.ensure(database)
+    outbound.use(config.outbound)
     metrics = Metrics()
     told = metrics.notifications
     ticking = clock or SystemClock()
     options = Options(
-        base_url=f"http://{config.listen.host}:{config.listen.port}",
+        base_url=f"{'https' if config.listen.tls else 'http'}://{config.listen.host}:{config.listen.port}",
         clock=ticking,
         count=lambda receiver, outcome, notices: told.labels(receiver, outcome).inc(notices),
     )

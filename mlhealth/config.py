@@ -12,6 +12,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
 from mlhealth.errors import ConfigError
+from mlhealth.listen_config import ListenConfig
+from mlhealth.outbound_config import OutboundConfig
 from mlhealth.payload_config import PairingConfig, PayloadConfig, SchemaRegistryConfig
 from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig
 from mlhealth.strict_model import Duration, Secret, Strict
@@ -228,18 +230,12 @@ class ModelConfig(Strict):
     payload: PayloadConfig = PayloadConfig()
 
 
-class ListenConfig(Strict):
-    """Where the API and the pages answer."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
-
-
 class Config(Strict):
     """The whole service."""
 
     store: str = "sqlite:///mlhealth.db"
     listen: ListenConfig = ListenConfig()
+    outbound: OutboundConfig = OutboundConfig()
     checkpoint: Duration = 5 * SECOND
     buffer_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
     sources: tuple[SourceConfig, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping, Select
 
-from mlhealth.alert_queries import AlertQueries, firing_by_version
+from mlhealth.alert_queries import AlertQueries, firing_by_version, within
 from mlhealth.baseline_files import from_bytes
 from mlhealth.errors import NotFoundError
 from mlhealth.label_queries import LabelQueries
@@ -93,18 +93,28 @@ _LINE = tuple(reports.c[name] for name in ReportLine.__dataclass_fields__)
 
 
 class Queries:
-    """Questions to one store; those about alerts, labels and the stream are in `alerts`, `labels` and `stream`."""
+    """Questions to one store; those about alerts, labels and the stream are in `alerts`, `labels` and `stream`.
 
-    def __init__(self, database: Database) -> None:
+    `models`: lists hold models of these prefixes alone; none for all. What is asked of one model is answered whatever
+    its name is: whoever asks has been let through to that model before.
+    """
+
+    def __init__(self, database: Database, models: tuple[str, ...] = ()) -> None:
         self.database = database
-        self.alerts = AlertQueries(database)
+        self.models = models
+        self.alerts = AlertQueries(database, models)
         self.labels = LabelQueries(database)
-        self.stream = StreamQueries(database)
+        self.stream = StreamQueries(database, models)
         self._reference = lru_cache(maxsize=8)(self._load_reference)
+
+    def within(self, models: tuple[str, ...]) -> Queries:
+        """Return the questions that someone may ask who may see models of these prefixes."""
+        return Queries(self.database, models) if models else self
 
     def versions(self, model: str | None = None) -> tuple[VersionSummary, ...]:
         """Return every model version (of one model, or of all) with its latest windows, by name."""
         query = sa.select(model_versions).order_by(model_versions.c.model, model_versions.c.version)
+        query = query.where(within(model_versions.c.model, self.models))
         if model is not None:
             query = query.where(model_versions.c.model == model)
         with self.database.read() as connection:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlhealth import outbound
 from mlhealth.errors import DataError, ScorerUnavailable
 from mlhealth.schema import ModelSchema
 from mlhealth.scorer import Answer, ScorerSettings, original_features, read_answer
@@ -27,6 +28,16 @@ from mlhealth.scorer import Answer, ScorerSettings, original_features, read_answ
 PROBE_HEADER = ("mlhealth-probe", "1")
 MAX_ANSWER = 256 * 2**20
 """Bytes of an answer that are read at most."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nobody: what answers at the configured address is the scorer."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Let a redirect be an error."""
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def http_scorer(url: str, schema: ModelSchema, settings: ScorerSettings) -> Callable[[pd.DataFrame], Answer]:
@@ -43,8 +54,9 @@ def http_scorer(url: str, schema: ModelSchema, settings: ScorerSettings) -> Call
 def _post(url: str, body: object, settings: ScorerSettings) -> Any:
     headers = {"content-type": "application/json", PROBE_HEADER[0]: PROBE_HEADER[1], **settings.headers}
     request = urllib.request.Request(url, _json(body), headers, method="POST")  # noqa: S310  http(s) by open_scorer
+    outbound.check_url(url)
     try:
-        with urllib.request.urlopen(request, timeout=settings.timeout) as response:  # noqa: S310
+        with _OPENER.open(request, timeout=settings.timeout) as response:
             return json.loads(response.read(MAX_ANSWER))
     except urllib.error.HTTPError as error:
         text = f"scorer {url}: answered {error.code} {error.reason}"

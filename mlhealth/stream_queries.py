@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from mlhealth.alert_queries import within
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, partitions, rejections, watermarks
 
@@ -36,12 +37,14 @@ class RejectionLine:
 class StreamQueries:
     """Questions to one store."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, models: tuple[str, ...] = ()) -> None:
         self.database = database
+        self._models = models
 
     def counters(self) -> dict[str, int]:
         """Return how many events had each outcome, over all topics."""
         query = sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
+        query = query.where(within(counters.c.model, self._models))
         with self.database.read() as connection:
             return {
                 outcome: int(events)
@@ -50,6 +53,8 @@ class StreamQueries:
 
     def partitions(self) -> tuple[PartitionLine, ...]:
         """Return how far each partition has been taken in."""
+        if self._models:
+            return ()  # a topic may hold others' events
         columns = [partitions.c[name] for name in PartitionLine.__dataclass_fields__]
         query = sa.select(*columns).order_by(partitions.c.topic, partitions.c.partition)
         with self.database.read() as connection:
@@ -59,7 +64,10 @@ class StreamQueries:
         """Return the addresses of the newest unusable events."""
         columns = [rejections.c[name] for name in RejectionLine.__dataclass_fields__]
         query = (
-            sa.select(*columns).order_by(rejections.c.created.desc(), rejections.c.offset.desc()).limit(limit)
+            sa.select(*columns)
+            .where(within(rejections.c.model, self._models))
+            .order_by(rejections.c.created.desc(), rejections.c.offset.desc())
+            .limit(limit)
         )
         with self.database.read() as connection:
             return tuple(RejectionLine(**row) for row in connection.execute(query).mappings())

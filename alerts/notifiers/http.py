@@ -21,6 +21,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from mlhealth import outbound
 from mlhealth.clock import HOUR, SECOND
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
 from mlhealth.receiver_config import HttpSettings
@@ -135,7 +136,10 @@ async def _perform(call: Call) -> Answer:
         verify = _tls(call.ca_file) if call.url.startswith("https") else False
         async with (
             httpx.AsyncClient(
-                verify=verify, timeout=call.timeout, follow_redirects=False, trust_env=False
+                transport=outbound.GuardedAsyncTransport(verify=verify),
+                timeout=call.timeout,
+                follow_redirects=False,
+                trust_env=False,
             ) as client,
             client.stream(call.method, call.url, content=call.body, headers=dict(call.headers)) as response,
         ):

@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, cast
 from urllib.parse import urlsplit
 
@@ -19,8 +19,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.responses import Response
 
+from mlhealth.api.oidc import is_jwt
 from mlhealth.api.services import Services, services
 from mlhealth.errors import AuthError, ConfigError
+from mlhealth.listen_config import ListenConfig
 from mlhealth.store.tokens import Scope, Token, Tokens
 
 COOKIE = "mlhealth_session"
@@ -39,6 +41,20 @@ class Caller:
     token: Token | None
     scopes: frozenset[Scope]
     session: str = ""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the prefixes of the models that the caller may see; none for all."""
+        return () if self.token is None else self.token.models
+
+    def may(self, model: str) -> bool:
+        """Whether the caller may have to do with a model."""
+        return not self.models or model.startswith(self.models)
+
+    def check(self, model: str) -> None:
+        """Raise Forbidden where the caller may not have to do with a model, whether it is there or not."""
+        if not self.may(model):
+            raise Forbidden(f"the token {self.name!r} is not for the model {model!r}")
 
     @property
     def name(self) -> str:
@@ -61,13 +77,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_address(host: str, tokens: Tokens, now: int) -> None:
-    """Raise ConfigError where others could reach `host` and no token guards it."""
-    if not is_loopback(host) and not tokens.any_live(now):
-        raise ConfigError(
-            f"listen.host {host}: an address that others can reach needs a token; "
-            "make one with `mlhealth token create NAME`, or listen on 127.0.0.1"
-        )
+def check_address(listen: ListenConfig, tokens: Tokens, now: int) -> None:
+    """Raise ConfigError where others could reach the address, nothing guards it, and nobody said that it may be so."""
+    if is_loopback(listen.host) or listen.oidc is not None or listen.allow_open or tokens.any_live(now):
+        return
+    raise ConfigError(
+        f"listen.host {listen.host}: an address that others can reach needs a token; "
+        "make one with `mlhealth token create NAME`, or listen on 127.0.0.1, or say `listen: {allow_open: true}`"
+    )
 
 
 class Sessions:
@@ -116,20 +133,42 @@ def who(
     parts: Annotated[Services, Depends(services)],
 ) -> Caller:
     """Return who asks; raises AuthError where that must be known and is not."""
+    caller = _known(request, bearer, parts)
+    model = request.path_params.get("model")
+    if model is not None:
+        caller.check(str(model))
+    return caller
+
+
+def _known(request: Request, bearer: HTTPAuthorizationCredentials | None, parts: Services) -> Caller:
     now = parts.clock.now()
-    if bearer is not None:
-        token = parts.tokens.verify(bearer.credentials, now)
-        return Caller(token, token.scopes)
-    _check_origin(request)
     session, identity = sessions(request).read(request)
+    if bearer is not None:
+        token = _verified(bearer.credentials, parts, now)
+        return Caller(token, token.scopes, session)
+    _check_origin(request)
     known = parts.tokens.find(identity) if identity else None
     if known is not None and known.live(now):
         return Caller(known, known.scopes, session)
-    if not is_loopback(parts.host) or parts.tokens.any_ever():
+    return _anyone(request, parts, session)
+
+
+def _verified(text: str, parts: Services, now: int) -> Token:
+    if parts.oidc is not None and is_jwt(text):
+        return parts.oidc.verify(text, now)
+    return parts.tokens.verify(text, now)
+
+
+def _anyone(request: Request, parts: Services, session: str) -> Caller:
+    """Return a caller of whom nothing is known, where the service is open; raises AuthError, Forbidden."""
+    everyone = Caller(None, frozenset(Scope), session)
+    if parts.allow_open and not parts.tokens.any_ever():
+        return everyone
+    if not is_loopback(parts.host) or parts.tokens.any_ever() or parts.oidc is not None:
         raise AuthError("no token was shown; send `Authorization: Bearer …`, or log in at /login")
     if not is_loopback(request.url.hostname or ""):
         raise Forbidden("this service is open to this machine alone, under the name localhost or 127.0.0.1")
-    return Caller(None, frozenset(Scope), session)
+    return everyone
 
 
 def _check_origin(request: Request) -> None:
@@ -152,6 +191,22 @@ def needs(scope: Scope) -> Callable[[Caller], Caller]:
     return allowed
 
 
+def unrestricted(caller: Annotated[Caller, Depends(needs(Scope.READ))]) -> Caller:
+    """Let only callers pass who may see every model."""
+    if caller.models:
+        raise Forbidden(f"the token {caller.name!r} is for some models only, and this speaks of all")
+    return caller
+
+
+def own_services(
+    parts: Annotated[Services, Depends(services)], caller: Annotated[Caller, Depends(needs(Scope.READ))]
+) -> Services:
+    """Return the services with questions that show the caller's models alone."""
+    return replace(parts, queries=parts.queries.within(caller.models)) if caller.models else parts
+
+
 Reader = Annotated[Caller, Depends(needs(Scope.READ))]
+WholeReader = Annotated[Caller, Depends(unrestricted)]
+Admin = Annotated[Caller, Depends(needs(Scope.ADMIN))]
 Sender = Annotated[Caller, Depends(needs(Scope.INGEST))]
 Operator = Annotated[Caller, Depends(needs(Scope.OPERATE))]

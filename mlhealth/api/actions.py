@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mlhealth.alert_queries import AlertQueries, names_only
 from mlhealth.alerts.matchers import Matcher
 from mlhealth.alerts.retraining.follower import report_progress
 from mlhealth.alerts.retraining.progress import progress_of
-from mlhealth.api.access import Caller
+from mlhealth.api.access import Caller, Forbidden
 from mlhealth.api.services import Services
 from mlhealth.clock import parse_duration
 from mlhealth.errors import NotFoundError
@@ -28,13 +29,13 @@ class Actions:
 
     def acknowledge(self, fingerprint: str, note: str = "") -> None:
         """Take a firing alert into one's hands; raises NotFoundError or ConflictError."""
+        self._check_alert(fingerprint)
         with self.parts.queries.database.begin() as connection:
             acknowledge.acknowledge(connection, fingerprint, self.caller.name, note[:LONGEST], self._now)
 
     def call_useless(self, fingerprint: str, note: str) -> None:
         """Leave word that an alert should not have paged; raises NotFoundError."""
-        if not any(line.alert.fingerprint == fingerprint for line in self.parts.queries.alerts.current()):
-            raise NotFoundError(f"there is no alert {fingerprint}")
+        self._check_alert(fingerprint)
         entry = Entry(self._now, self.caller.name, "alert.useless", fingerprint, {"note": note[:LONGEST]})
         with self.parts.queries.database.begin() as connection:
             append(connection, entry)
@@ -42,6 +43,10 @@ class Actions:
     def silence(self, matchers: list[str], duration: str, comment: str) -> str:
         """Hold back the alerts that meet all matchers; returns the silence's id, raises ConfigError."""
         parsed = tuple(Matcher.parse(text) for text in matchers)
+        if not names_only([str(matcher) for matcher in parsed], self.caller.models):
+            raise Forbidden(
+                f'the token {self.caller.name!r} is for some models only: match one, as in model="NAME"'
+            )
         now = self._now
         wanted = silences.NewSilence(
             parsed, now, now + parse_duration(duration), self.caller.name, comment[:LONGEST]
@@ -51,24 +56,45 @@ class Actions:
 
     def expire(self, silence: str) -> None:
         """End a silence now; raises NotFoundError."""
+        if self.caller.models and all(known.id != silence for known in self._queries.silences(self._now)):
+            raise NotFoundError(f"there is no silence {silence}")
         with self.parts.queries.database.begin() as connection:
             silences.expire(connection, silence, self.caller.name, self._now)
 
     def approve(self, request: str) -> None:
         """Let a retraining request go out; raises NotFoundError or ConflictError."""
+        self._check_request(request)
         with self.parts.queries.database.begin() as connection:
             retraining.approve(connection, request, self.caller.name, self._now)
 
     def reject(self, request: str, reason: str) -> None:
         """Refuse a retraining request; raises NotFoundError or ConflictError."""
+        self._check_request(request)
         with self.parts.queries.database.begin() as connection:
             retraining.reject(connection, request, self.caller.name, reason[:LONGEST], self._now)
 
     def job_progress(self, request: str, told: Mapping[str, object]) -> None:
         """Note how a training job does; raises NotFoundError, or PermanentError where the words mean nothing."""
+        self._check_request(request)
         progress = progress_of(told)
         with self.parts.queries.database.begin() as connection:
             report_progress(connection, request, progress, self._now)
+
+    @property
+    def _queries(self) -> AlertQueries:
+        return self.parts.queries.within(self.caller.models).alerts
+
+    def _check_alert(self, fingerprint: str) -> None:
+        if not any(line.alert.fingerprint == fingerprint for line in self._queries.current()):
+            raise NotFoundError(f"there is no alert {fingerprint}")
+
+    def _check_request(self, request: str) -> None:
+        """Raise NotFoundError for a retraining request of a model that the caller has nothing to do with."""
+        if not self.caller.models:
+            return
+        known = self._queries.retrainings(limit=10_000)
+        if all(line.request.id != request for line in known):
+            raise NotFoundError(f"there is no retraining request {request}")
 
     @property
     def _now(self) -> int:

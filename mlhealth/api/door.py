@@ -24,12 +24,16 @@ REASONS = 100
 
 @dataclass(frozen=True)
 class Parcel:
-    """A message of a model version; `watermark`: no earlier event of it follows this message (microseconds)."""
+    """A message of a model version; `watermark`: no earlier event of it follows this message (microseconds).
+
+    `lane`: messages of one lane are read by one worker.
+    """
 
     model: str
     version: str
     body: Body | None
     watermark: int | None = None
+    lane: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class Door:
         return (receipt, False) if known is None else (_from_json(known), True)
 
     def _note(self, parcels: Sequence[Parcel]) -> str | None:
-        unknown = [p for p in parcels if p.model and self.schema_of(p.model, p.version) is None]
+        unknown = [p for p in parcels if p.version and p.model and self.schema_of(p.model, p.version) is None]
         if not unknown:
             return None
         who = f"model {unknown[0].model} version {unknown[0].version}"
@@ -96,7 +100,9 @@ def _entries(parcel: Parcel) -> list[Entry]:
     found = []
     if parcel.body is not None:
         body = parcel.body
-        found.append(Entry(parcel.model, parcel.version, body.format, body.content, body.rows))
+        found.append(
+            Entry(parcel.model, parcel.version, body.format, body.content, body.rows, lane=parcel.lane)
+        )
     if parcel.watermark is not None:
         found.append(Entry(parcel.model, parcel.version, watermark=parcel.watermark))
     return found

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from mlhealth.api.access import Reader
+from mlhealth.api.access import WholeReader
 from mlhealth.api.services import Services, services
 from mlhealth.errors import StoreUnavailable
 
@@ -35,6 +35,6 @@ def readyz(parts: Annotated[Services, Depends(services)]) -> JSONResponse:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-def metrics(parts: Annotated[Services, Depends(services)], _caller: Reader) -> Response:
+def metrics(parts: Annotated[Services, Depends(services)], _caller: WholeReader) -> Response:
     """Return every metric of the registry in the Prometheus text format."""
     return Response(generate_latest(parts.registry), media_type=CONTENT_TYPE_LATEST)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from mlhealth.api.access import Caller, Reader, Sessions, sessions
+from mlhealth.api.access import Caller, Reader, Sessions, own_services, sessions
 from mlhealth.api.query import Named, moment
 from mlhealth.api.reference import reference
 from mlhealth.api.services import Services, services
@@ -42,7 +42,7 @@ class Visit:
     @property
     def parts(self) -> Services:
         """Return the application's services."""
-        return services(self.request)
+        return own_services(services(self.request), self.caller)
 
     @property
     def queries(self) -> Queries:

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
-from mlhealth.api.access import Reader
-from mlhealth.api.services import Services, services
+from mlhealth.api.access import Reader, own_services
+from mlhealth.api.services import Services
 from mlhealth.clock import from_iso
 from mlhealth.errors import ConfigError
 from mlhealth.queries import BaselineLine, Period, ReportLine, VersionSummary
@@ -17,7 +17,7 @@ from mlhealth.records import Alert, AlertState, WindowReport
 from mlhealth.stream_queries import RejectionLine
 
 router = APIRouter(prefix="/v1", tags=["query"])
-Parts = Annotated[Services, Depends(services)]
+Parts = Annotated[Services, Depends(own_services)]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="At most so many, the newest.")]
 VERSION = "/models/{model}/versions/{version}"
 

@@ -10,7 +10,9 @@ from fastapi import Request
 from prometheus_client import CollectorRegistry
 
 from mlhealth.api.door import Door
+from mlhealth.api.oidc import Oidc
 from mlhealth.clock import Clock, SystemClock
+from mlhealth.listen_config import ListenConfig
 from mlhealth.queries import Queries
 from mlhealth.store.tokens import Tokens
 
@@ -23,7 +25,8 @@ def _all_ready() -> Sequence[str]:
 class Services:
     """Parts that routes use. `host` is the address served; `unready` returns a sentence per part that is not ready.
 
-    `door`: where events come in; None where no source is an inbox.
+    `door`: where events come in; None where no source is an inbox. `oidc`: who knows the bearers of JWTs. `allow_open`:
+    whether anyone may do anything while there is no token.
     """
 
     queries: Queries
@@ -33,6 +36,9 @@ class Services:
     host: str = "127.0.0.1"
     unready: Callable[[], Sequence[str]] = _all_ready
     door: Door | None = None
+    oidc: Oidc | None = None
+    allow_open: bool = False
+    listen: ListenConfig = field(default_factory=ListenConfig)
 
 
 def services(request: Request) -> Services:

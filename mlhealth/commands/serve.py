@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import signal
+import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from mlhealth.app import Background, Service
+    from mlhealth.listen_config import TlsConfig
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 DRAIN_SECONDS = 30.0
@@ -56,7 +58,13 @@ def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
 def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     """Answer on HTTP: API and pages, without reading any source."""
     _logging()
-    _answer(_service(config), threading.Event(), None)
+    service = _service(config)
+    stop = threading.Event()
+    # Over PostgreSQL it also tells people, so that somebody does when every worker is dead.
+    threads = [] if service.database.is_sqlite else service.alerts.start(stop)
+    _answer(service, stop, None)
+    for thread in threads:
+        thread.join(5.0)
 
 
 def _service(config: Path) -> Service:
@@ -80,6 +88,7 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
 
     from mlhealth.api.access import check_address
     from mlhealth.api.app import create_app
+    from mlhealth.api.oidc import Oidc
     from mlhealth.api.services import Services
     from mlhealth.app import door
     from mlhealth.queries import Queries
@@ -87,7 +96,7 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
 
     listen = service.config.listen
     tokens = Tokens(service.database)
-    check_address(listen.host, tokens, service.clock.now())
+    check_address(listen, tokens, service.clock.now())
     services = Services(
         queries=Queries(service.database),
         tokens=tokens,
@@ -96,14 +105,28 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
         host=listen.host,
         unready=background.unready if background else list,
         door=door(service),
+        oidc=None if listen.oidc is None else Oidc(listen.oidc, service.clock),
+        allow_open=listen.allow_open,
+        listen=listen,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(services), listen.host, listen.port, log_config=None, server_header=False)
-    )
+    settings: dict[str, Any] = {"log_config": None, "server_header": False, **_tls(listen.tls)}
+    server = uvicorn.Server(uvicorn.Config(create_app(services), listen.host, listen.port, **settings))
     watch = threading.Thread(target=_stop_server, args=(server, stop), daemon=True)
     watch.start()
     server.run()
     stop.set()
+
+
+def _tls(tls: TlsConfig | None) -> dict[str, Any]:
+    """Return what uvicorn needs to serve HTTPS."""
+    if tls is None:
+        return {}
+    found: dict[str, Any] = {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
+    if tls.key_password is not None:
+        found["ssl_keyfile_password"] = tls.key_password.get_secret_value()
+    if tls.client_ca is not None:
+        found |= {"ssl_ca_certs": tls.client_ca, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return found
 
 
 def _stop_server(server: object, stop: threading.Event) -> None:

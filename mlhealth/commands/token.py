@@ -24,10 +24,14 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Who or what will use it.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, ingest, operate (repeat); all without.")
+        list[str] | None, typer.Option(help="read, ingest, operate, admin (repeat); all without.")
     ] = None,
     expires: Annotated[
         str | None, typer.Option(help="How long it opens anything, such as 90d; for ever without.")
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--models", help="Prefix of the models it is for (repeat); all without."),
     ] = None,
     config: Config = _DEFAULT,
 ) -> None:
@@ -37,7 +41,9 @@ def create(
 
     scopes = parse_scopes(scope or [str(known) for known in Scope])
     lifetime = None if expires is None else parse_duration(expires)
-    _, text = _tokens(config).create(TokenRequest(name, scopes, lifetime), SystemClock().now())
+    _, text = _tokens(config).create(
+        TokenRequest(name, scopes, lifetime, tuple(models or ())), SystemClock().now()
+    )
     print(text)
 
 
@@ -51,12 +57,30 @@ def list_command(config: Config = _DEFAULT) -> None:
     from mlhealth.dashboards.wording import moment
 
     now = SystemClock().now()
-    table = Table("id", "name", "scopes", "created", "state")
+    table = Table("id", "name", "scopes", "models", "created", "state")
     for token in _tokens(config).list():
         table.add_row(
-            token.id, token.name, " ".join(sorted(token.scopes)), moment(token.created), _state(token, now)
+            token.id,
+            token.name,
+            " ".join(sorted(token.scopes)),
+            " ".join(f"{prefix}*" for prefix in token.models) or "all",
+            moment(token.created),
+            _state(token, now),
         )
     Console().print(table)
+
+
+@group.command("rotate")
+def rotate(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
+    grace: Annotated[str, typer.Option(help="For how long the old one is good beside the new one.")] = "24h",
+    config: Config = _DEFAULT,
+) -> None:
+    """Make a token that takes another's place, and print it, this once; the old one ends after the grace."""
+    from mlhealth.clock import SystemClock, parse_duration
+
+    _, text = _tokens(config).rotate(identity, parse_duration(grace), SystemClock().now())
+    print(text)
 
 
 @group.command("revoke")

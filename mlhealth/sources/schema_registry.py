@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 
-from mlhealth.errors import ConfigError, DataError, SourceUnavailable
+from mlhealth import outbound
+from mlhealth.errors import DataError, SourceUnavailable
 from mlhealth.events.formats.base import WriterSchema
 from mlhealth.payload_config import SchemaRegistryConfig
 
@@ -79,20 +79,11 @@ class SchemaRegistry:
             bearer = (
                 {} if config.token is None else {"Authorization": f"Bearer {config.token.get_secret_value()}"}
             )
-            self._client = httpx.Client(
+            self._client = outbound.client(
                 base_url=config.url.rstrip("/"),
                 auth=auth,
                 headers={"Accept": "application/vnd.schemaregistry.v1+json", **bearer},
                 timeout=config.timeout / 1e6,
-                verify=_trust(config.ca_file),
+                ca_file=config.ca_file,
             )
         return self._client
-
-
-def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise ConfigError(f"schema_registry.ca_file {ca_file}: {error.strerror or error}") from None

@@ -44,7 +44,10 @@ class InboxLimits:
 
 @dataclass(frozen=True)
 class Entry:
-    """A message to add: whose events it holds, in which format, and how many; or a watermark, without a body."""
+    """A message to add: whose events it holds, in which format, and how many; or a watermark, without a body.
+
+    `lane`: messages of one lane lie in one partition.
+    """
 
     model: str
     version: str
@@ -52,6 +55,7 @@ class Entry:
     body: bytes = b""
     rows: int = 0
     watermark: int | None = None
+    lane: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +95,21 @@ class Inbox:
                 known = _answered(connection, key, now)
                 if known is not None:
                     return known
-            for entry in entries:
-                where = range(self.limits.partitions) if entry.watermark is not None else (partition,)
-                for number in where:
-                    self._add(connection, number, entry, now)
+            for number, entry in self._placed(entries, partition):
+                self._add(connection, number, entry, now)
         return None
+
+    def _placed(self, entries: Sequence[Entry], partition: int) -> list[tuple[int, Entry]]:
+        """Return each entry with its partition; those of lanes in one order for all, so that none waits for another."""
+        found: list[tuple[int, Entry]] = []
+        for entry in entries:
+            if entry.watermark is not None:
+                found += [(number, entry) for number in range(self.limits.partitions)]
+            elif entry.lane is not None:
+                found.append((entry.lane % self.limits.partitions, entry))
+            else:
+                found.append((partition, entry))
+        return sorted(found, key=lambda place: place[0])
 
     def prepare(self) -> None:
         """Make the partitions that are not there yet."""

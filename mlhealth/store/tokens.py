@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import RowMapping
 
 from mlhealth.clock import to_iso
-from mlhealth.errors import AuthError, ConfigError, NotFoundError
+from mlhealth.errors import AuthError, ConfigError, ConflictError, NotFoundError
 from mlhealth.store.database import Database, insert_missing
 from mlhealth.store.tables import store_settings
 from mlhealth.store.token_tables import tokens
@@ -28,16 +28,20 @@ _SESSION_SECRET = "session_secret"  # noqa: S105 - the name of a setting
 
 
 class Scope(StrEnum):
-    """What a token allows: to look, to send events and labels, to change alerts, baselines and retraining."""
+    """What a token allows: to look, to send events and labels, to change alerts, baselines and retraining, to rule.
+
+    ADMIN makes and ends tokens and lets events be forgotten.
+    """
 
     READ = "read"
     INGEST = "ingest"
     OPERATE = "operate"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True)
 class Token:
-    """What is known of a token; its secret is not."""
+    """What is known of a token; its secret is not. `models`: prefixes of the models it is for, none for all."""
 
     id: str
     name: str
@@ -45,6 +49,7 @@ class Token:
     created: int
     expires: int | None
     revoked: int | None
+    models: tuple[str, ...] = ()
 
     def live(self, now: int) -> bool:
         """Whether the token opens anything at `now`."""
@@ -53,11 +58,15 @@ class Token:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """What a new token is to be: `lifetime` in microseconds, None for one that does not end by itself."""
+    """What a new token is to be: `lifetime` in microseconds, None for one that does not end by itself.
+
+    `models`: prefixes of the models it is for, none for all.
+    """
 
     name: str
     scopes: frozenset[Scope]
     lifetime: int | None = None
+    models: tuple[str, ...] = ()
 
 
 class Tokens:
@@ -72,12 +81,13 @@ class Tokens:
             raise ConfigError("a token needs a name and at least one scope")
         identity, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         expires = None if request.lifetime is None else now + request.lifetime
-        token = Token(identity, request.name.strip(), request.scopes, now, expires, None)
+        token = Token(identity, request.name.strip(), request.scopes, now, expires, None, request.models)
         row = {
             "id": token.id,
             "name": token.name,
             "digest": _digest(secret),
             "scopes": " ".join(sorted(token.scopes)),
+            "models": list(token.models),
         }
         with self.database.begin() as connection:
             connection.execute(sa.insert(tokens).values(**row, created=now, expires=expires))
@@ -118,6 +128,23 @@ class Tokens:
             changed: Any = connection.execute(query)
         if changed.rowcount == 0 and self.find(identity) is None:
             raise NotFoundError(f"no token has the id {identity!r}; `mlhealth token list` shows them")
+
+    def rotate(self, identity: str, grace: int, now: int) -> tuple[Token, str]:
+        """Make a token that allows what an old one does, for as long; the old one ends after `grace` microseconds.
+
+        So both are good while whoever uses the old one is given the new one. Raises NotFoundError, ConflictError.
+        """
+        old = self.find(identity)
+        if old is None:
+            raise NotFoundError(f"no token has the id {identity!r}; `mlhealth token list` shows them")
+        if not old.live(now):
+            raise ConflictError(f"the token {old.name!r} has ended; `mlhealth token create` makes a new one")
+        lifetime = None if old.expires is None else old.expires - old.created
+        fresh = self.create(TokenRequest(old.name, old.scopes, lifetime, old.models), now)
+        ends = now + grace if old.expires is None else min(old.expires, now + grace)
+        with self.database.begin() as connection:
+            connection.execute(sa.update(tokens).where(tokens.c.id == identity).values(expires=ends))
+        return fresh
 
     def verify(self, text: str, now: int) -> Token:
         """Return the token whose text this is; raises AuthError where it opens nothing."""
@@ -161,4 +188,5 @@ def _digest(secret: str) -> str:
 
 def _token(row: RowMapping) -> Token:
     scopes = frozenset(Scope(name) for name in row["scopes"].split())
-    return Token(row["id"], row["name"], scopes, row["created"], row["expires"], row["revoked"])
+    models = tuple(row["models"] or ())
+    return Token(row["id"], row["name"], scopes, row["created"], row["expires"], row["revoked"], models)

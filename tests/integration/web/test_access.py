@@ -10,6 +10,7 @@ import pytest
 from mlhealth.api.access import COOKIE, check_address
 from mlhealth.clock import HOUR
 from mlhealth.errors import AuthError, ConfigError, NotFoundError
+from mlhealth.listen_config import ListenConfig
 from tests.integration.web.client import HTML, Reach, bearer, login
 from tests.store_builder import FilledStore
 from tests.web_server import application
@@ -31,10 +32,11 @@ def test_an_open_service_answers_to_loopback_names_only(store: FilledStore, reac
 def test_an_address_that_others_reach_needs_a_token(store: FilledStore, reach: Reach) -> None:
     """Starting on 0.0.0.0 without a token is refused in one line; with one, everything asks for it."""
     with pytest.raises(ConfigError, match="mlhealth token create"):
-        check_address("0.0.0.0", store.tokens, store.clock.now())
-    check_address("127.0.0.1", store.tokens, store.clock.now())
+        check_address(ListenConfig(host="0.0.0.0"), store.tokens, store.clock.now())
+    check_address(ListenConfig(host="127.0.0.1"), store.tokens, store.clock.now())
+    check_address(ListenConfig(host="0.0.0.0", allow_open=True), store.tokens, store.clock.now())
     text = store.add_token("ci", "read")
-    check_address("0.0.0.0", store.tokens, store.clock.now())
+    check_address(ListenConfig(host="0.0.0.0"), store.tokens, store.clock.now())
     client = reach(application(store, host="0.0.0.0"), "mlhealth.example")
     assert client.get("/v1/models").status_code == 401
     assert client.get("/metrics").status_code == 401
