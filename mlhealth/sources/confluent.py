@@ -12,9 +12,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from mlhealth.config import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import DeadLetter, Gap, Owner, Poll, Source
+from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
+from mlhealth.sources.confluent_settings import consumer_settings
 from mlhealth.sources.grouping import Grouping, topic_addresses
+from mlhealth.sources.halves import check_alike
 from mlhealth.sources.kafka_letters import LetterBox
+from mlhealth.sources.placing import place
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +42,9 @@ class ConfluentSource(Source):
         self._owner = owner
         topics = list(self._config.topics) or [f"^{self._config.pattern}"]
         with self._translated():
-            self._consumer = Consumer(_settings(self._config))
-            self._consumer.list_topics(timeout=_SECONDS)
+            self._consumer = Consumer(consumer_settings(self._config), logger=logger)
+            known = self._consumer.list_topics(timeout=_SECONDS).topics
+            check_alike(self._topics, {t: len(known[t].partitions) for t in self._topics if t in known})
             self._consumer.subscribe(
                 topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
@@ -126,14 +130,7 @@ class ConfluentSource(Source):
         ready = set(self._fresh)
         if not ready or self._owner is None:
             return
-        wanted = self._owner.assigned(ready)
-        for partition in sorted(ready):
-            first, end = self._bounds(partition)
-            want = wanted.get(partition, first)
-            start = want if first <= want <= end else first
-            if start != want:
-                self._owner.gap(Gap(partition, want, start))
-            self._positions[partition] = start
+        self._positions |= place(self._owner, ready, lambda wanted: {p: self._bounds(p) for p in wanted})
         self._fresh.difference_update(ready)
         self._consumer.assign([_kafka(p, o) for p, o in sorted(self._positions.items())])
         if self._paused:
@@ -146,7 +143,7 @@ class ConfluentSource(Source):
     def _grouped(self, found: Sequence[Any]) -> Poll:
         if any(message.error() is not None for message in found):
             self._begin_again(found)
-        grouping = Grouping(self._topics)
+        grouping = Grouping(self._topics, self._config.format)
         numbers: dict[tuple[str, int], int] = {}
         positions: dict[Partition, int] = {}
         size = 0
@@ -158,7 +155,8 @@ class ConfluentSource(Source):
             value = message.value() or b""
             size += len(value)
             positions[grouping.partitions[number]] = message.offset() + 1
-            grouping.add(number, message.offset(), message.timestamp()[1], message.headers() or (), value)
+            headers = message.headers() or ()
+            grouping.add(number, message.offset(), message.timestamp()[1], headers, value, key=message.key())
         self._positions |= positions
         return Poll(grouping.batches(), grouping.marks, positions, size)
 
@@ -178,34 +176,6 @@ class ConfluentSource(Source):
             if getattr(cause, "fatal", lambda: False)():
                 raise ConfigError(text) from error
             raise SourceUnavailable(text) from error
-
-
-def _settings(config: KafkaConfig) -> dict[str, Any]:
-    security = config.security
-    settings = {
-        "bootstrap.servers": config.bootstrap,
-        "client.id": "mlhealth",
-        "group.id": config.group,
-        "group.instance.id": config.instance,
-        "session.timeout.ms": config.session // 1000,
-        "heartbeat.interval.ms": config.session // 5000,
-        "topic.metadata.refresh.interval.ms": 10_000,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "isolation.level": "read_committed",
-        "check.crcs": config.check_crcs,
-        "fetch.message.max.bytes": 8 * 1024 * 1024,
-        "queued.max.messages.kbytes": 64 * 1024,
-        "security.protocol": security.protocol,
-        "sasl.mechanism": security.mechanism,
-        "sasl.username": security.username,
-        "sasl.password": security.password.get_secret_value() if security.password else None,
-        "ssl.ca.location": security.ca_file,
-        "ssl.certificate.location": security.certificate_file,
-        "ssl.key.location": security.key_file,
-    }
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _partition(tp: TopicPartition) -> Partition:

@@ -15,10 +15,12 @@ from kafka.structs import OffsetAndMetadata
 
 from mlhealth.config import KafkaConfig
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import DeadLetter, Gap, Owner, Poll, Source
+from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
 from mlhealth.sources.grouping import Grouping, topic_addresses
+from mlhealth.sources.halves import check_alike
 from mlhealth.sources.kafka_letters import LetterBox
 from mlhealth.sources.kafka_settings import consumer_settings, translated
+from mlhealth.sources.placing import place
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +44,11 @@ class KafkaSource(Source):
         self._stable = time.monotonic()
         with translated(self._config):
             self._consumer = KafkaConsumer(**consumer_settings(self._config))
-            for topic in self._config.topics:  # without metadata, the group's leader would share out nothing
-                self._consumer.partitions_for_topic(topic)
+            # Without metadata, the group's leader would share out nothing.
+            check_alike(
+                self._topics,
+                {t: len(self._consumer.partitions_for_topic(t) or ()) for t in self._config.topics},
+            )
             self._consumer.subscribe(
                 topics=self._config.topics or None,
                 pattern=self._config.pattern,
@@ -152,29 +157,28 @@ class KafkaSource(Source):
         """Move each partition to where the store says, or to the broker's first message, telling of the gap."""
         if not partitions or self._owner is None:
             return
-        wanted = self._owner.assigned(partitions)
-        firsts = self._consumer.beginning_offsets([_kafka(p) for p in partitions])
-        ends = self._consumer.end_offsets([_kafka(p) for p in partitions])
-        for partition in partitions:
-            tp = _kafka(partition)
-            first, want = firsts[tp], wanted.get(partition, firsts[tp])
-            start = want if first <= want <= ends[tp] else first
-            if start != want:
-                self._owner.gap(Gap(partition, want, start))
-            self._consumer.seek(tp, start)
+        for partition, start in place(self._owner, partitions, self._bounds).items():
+            self._consumer.seek(_kafka(partition), start)
             self._placed.add(partition)
         if self._paused:
             self._consumer.pause(*[_kafka(p) for p in partitions])
 
+    def _bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        firsts = self._consumer.beginning_offsets([_kafka(p) for p in partitions])
+        ends = self._consumer.end_offsets([_kafka(p) for p in partitions])
+        return {p: (firsts[_kafka(p)], ends[_kafka(p)]) for p in partitions}
+
     def _grouped(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> Poll:
-        grouping = Grouping(self._topics)
+        grouping = Grouping(self._topics, self._config.format)
         positions: dict[Partition, int] = {}
         size = 0
         for tp, records in polled.items():
             partition = _partition(tp)
             number = grouping.open(partition)
             for record in records:
-                grouping.add(number, record.offset, record.timestamp, record.headers, record.value)
+                grouping.add(
+                    number, record.offset, record.timestamp, record.headers, record.value, key=record.key
+                )
                 size += len(record.value or b"")
             positions[partition] = records[-1].offset + 1
         return Poll(grouping.batches(), grouping.marks, positions, size)

@@ -18,6 +18,7 @@ def client_settings(bootstrap: str, security: KafkaSecurity) -> dict[str, Any]:
         "bootstrap_servers": bootstrap.split(","),
         "security_protocol": security.protocol,
         "client_id": "mlhealth",
+        "bootstrap_timeout_ms": 10_000,
     }
     if security.protocol in {"SSL", "SASL_SSL"}:
         settings |= {
@@ -26,7 +27,11 @@ def client_settings(bootstrap: str, security: KafkaSecurity) -> dict[str, Any]:
             "ssl_keyfile": security.key_file,
             "ssl_check_hostname": security.check_hostname,
         }
-    if security.mechanism is not None:
+    if security.token_url is not None:
+        from mlhealth.sources.kafka_tokens import provider
+
+        settings |= {"sasl_mechanism": security.mechanism, "sasl_oauth_token_provider": provider(security)}
+    elif security.mechanism is not None:
         settings |= {
             "sasl_mechanism": security.mechanism,
             "sasl_plain_username": security.username,
