@@ -155,7 +155,7 @@ class Labelling:
             folded = refolded(
                 connection, name, changed, self._rules(), lambda b: self._models.ready(b).limits
             )
-            if not revising.revise(connection, folded.reports, now):
+            if not revising.revise(connection, [*folded.reports, *folded.rewritten], now):
                 return None
             store.write_states(connection, name, folded.states)
             compare(connection, folded.reports)

@@ -18,11 +18,15 @@ from mlhealth.worker.folding import Carried, LimitsOf, fold, judge
 
 @dataclass(frozen=True)
 class Folded:
-    """Reports as judged, what the rules made of them, and states by the start of the window after."""
+    """Reports as judged, what the rules made of them, and states by the start of the window after.
+
+    `rewritten`: the next revisions of later windows whose verdict has changed by it, every report of each.
+    """
 
     reports: Sequence[WindowReport]
     steps: Sequence[Step]
     states: Mapping[int, object]
+    rewritten: Sequence[WindowReport] = ()
 
 
 def refolded(
@@ -42,6 +46,7 @@ def refolded(
     before = Carried.from_data(store.state_before(connection, name, start))
     told = Carried.from_data(store.state_before(connection, name, 2**62))
     following: list[WindowReport] = []
+    stored: list[WindowReport] = []
     state = before
     states: dict[int, object] = {}
     under: dict[int, Circumstances] = {}
@@ -54,10 +59,25 @@ def refolded(
         state = replace(stood, rules=after, ledger=ledger)
         states[end] = state.to_data()
         following += judged
+        stored.append(report)
     done = refold(rules, following, Told(before.rules, told.rules, under))
     states[following[-1].key.end] = replace(state, rules=done.state).to_data()
     keys = {report.key for report in revised}
-    return Folded([report for report in following if report.key in keys], [done], states)
+    later = rewritten([pair for pair in zip(stored, following, strict=True) if pair[0].key not in keys])
+    return Folded([report for report in following if report.key in keys], [done], states, later)
+
+
+def rewritten(pairs: Sequence[tuple[WindowReport, WindowReport]]) -> list[WindowReport]:
+    """Return the next revisions of windows in which any verdict is now another; `pairs` are as stored, as judged now.
+
+    A change of the evidence alone, which no reader would notice, makes no revision.
+    """
+    changed = {new.key.start for old, new in pairs if _verdict(old) != _verdict(new)}
+    return [replace(new, revision=old.revision + 1) for old, new in pairs if new.key.start in changed]
+
+
+def _verdict(report: WindowReport) -> tuple[object, ...]:
+    return report.health.status, report.health.cause, tuple(reason.text for reason in report.health.reasons)
 
 
 def _with_what_follows(
