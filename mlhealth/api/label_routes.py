@@ -9,12 +9,13 @@ from starlette.concurrency import run_in_threadpool
 
 from mlhealth.api.access import Reader
 from mlhealth.api.door import Parcel, Receipt, Repeatable
-from mlhealth.api.ingest import OpenDoor, answered, repeatable, request_body
+from mlhealth.api.ingest import answered, repeatable, request_body
+from mlhealth.api.label_door import LabelDoor
 from mlhealth.api.query import VERSION, Named, Parts
 from mlhealth.api.received import received
 from mlhealth.errors import NotFoundError
 from mlhealth.events.bodies import CONTENT_TYPES
-from mlhealth.events.label_bodies import read_label_body
+from mlhealth.events.label_bodies import check_content_type, read_label_body
 from mlhealth.label_queries import LabelRecord
 
 router = APIRouter(prefix="/v1")
@@ -34,9 +35,10 @@ Known = Annotated[Repeatable | None, Depends(repeatable)]
     },
 )
 async def send_labels(
-    request: Request, response: Response, named: Named, door: OpenDoor, known: Known
+    request: Request, response: Response, named: Named, parts: Parts, known: Known
 ) -> Receipt:
     """Take labels in, durably and once; a label is `{"event_id": …, "label": …}`, or the schema's own column names."""
+    door = parts.door or LabelDoor(parts.queries.database, parts.clock)
     content = await received(request, door.max_message_bytes)
     content_type = request.headers.get("content-type", "application/json")
 
@@ -46,6 +48,9 @@ async def send_labels(
             raise NotFoundError(
                 f"no baseline speaks for model {named.model} version {named.version}; push one before its labels"
             )
+        if isinstance(door, LabelDoor):
+            check_content_type(content_type)
+            return door.take(named.model, named.version, content, schema), False
         body = read_label_body(content, content_type, schema)
         return door.deliver([Parcel(named.model, named.version, body)], known)
 
