@@ -1,0 +1,1 @@
+"""Tables in a lake as pieces that workers can read on their own: one file per table format."""
