@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from mlhealth.alerts.retraining.follower import Follower, Service
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.retraining.registry import training_config, training_service
 from mlhealth.alerts.rules import DEFAULT_RULES, Known, RuleSet, load_rules
+from mlhealth.alerts.watchdog import Watchdog
 from mlhealth.errors import ConfigError
-from mlhealth.receiver_config import ReceiverConfig, TrainingConfig
+from mlhealth.receiver_config import ReceiverConfig, TrainingConfig, WatchdogConfig
 from mlhealth.store.database import Database
 
 LOG = logging.getLogger("mlhealth.alerts")
@@ -65,6 +67,14 @@ Receivers = Mapping[str, ReceiverConfig | Mapping[str, Any]]
 Services = Mapping[str, TrainingConfig | Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class More:
+    """What alerting is told beside receivers and training services."""
+
+    follow: FollowOptions | None = None
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
+
+
 class AlertService:
     """Everything that alerting needs from a configuration. Constructing it checks all of it; it connects to nothing."""
 
@@ -74,7 +84,7 @@ class AlertService:
         receivers: Receivers,
         training: Services,
         options: Options,
-        follow: FollowOptions | None = None,
+        more: More | None = None,
     ) -> None:
         """Raise ConfigError naming the receiver or service, and the key."""
         served = {
@@ -82,10 +92,15 @@ class AlertService:
         }
         trains = {n: Service(training_service(n, g), training_config(n, g)) for n, g in training.items()}
         self.dispatcher = Dispatcher(database, served, options)
-        follow = follow or FollowOptions(clock=options.clock, rng=options.rng)
+        more = more or More()
+        follow = more.follow or FollowOptions(clock=options.clock, rng=options.rng)
         self._check_policies(trains, follow)
         self.follower = Follower(database, trains, follow)
         self.known = Known(frozenset(served), frozenset(trains))
+        for name in more.watchdog.notify or ():
+            if name not in served:
+                raise ConfigError(f"watchdog.notify: there is no receiver {name}")
+        self.watchdog = Watchdog(database, more.watchdog, tuple(served), options.clock)
 
     @staticmethod
     def _check_policies(services: Mapping[str, Service], follow: FollowOptions) -> None:
@@ -103,6 +118,7 @@ class AlertService:
                 target=self.dispatcher.run, args=(stop,), name="mlhealth-dispatcher", daemon=True
             ),
             threading.Thread(target=self.follower.run, args=(stop,), name="mlhealth-retraining", daemon=True),
+            threading.Thread(target=self.watchdog.run, args=(stop,), name="mlhealth-watchdog", daemon=True),
         ]
         for thread in threads:
             thread.start()

@@ -12,7 +12,7 @@ from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import MlflowRegistry
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.rules import RuleSet
-from mlhealth.alerts.service import AlertService, RuleBook
+from mlhealth.alerts.service import AlertService, More, RuleBook
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.config import Config
 from mlhealth.errors import ConfigError
@@ -64,7 +64,9 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
         clock=ticking,
         count=lambda service, outcome: retrained.labels(service, outcome).inc(),
     )
-    alerts = AlertService(database, config.receivers, config.training, options, follow)
+    alerts = AlertService(
+        database, config.receivers, config.training, options, More(follow, config.watchdog)
+    )
     return Service(config, database, metrics, ticking, alerts, RuleBook(config.rules, alerts.known))
 
 

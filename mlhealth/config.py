@@ -15,7 +15,7 @@ from mlhealth.errors import ConfigError
 from mlhealth.listen_config import ListenConfig
 from mlhealth.outbound_config import OutboundConfig
 from mlhealth.payload_config import PairingConfig, PayloadConfig, SchemaRegistryConfig
-from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig
+from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig, WatchdogConfig
 from mlhealth.strict_model import Duration, Secret, Strict
 from mlhealth.strict_yaml import Document, Location, parse, text_of, validated
 
@@ -246,6 +246,7 @@ class Config(Strict):
     receivers: Mapping[str, ReceiverConfig] = {}
     training: Mapping[str, TrainingConfig] = {}
     registry: RegistryConfig | None = None
+    watchdog: WatchdogConfig = WatchdogConfig()
 
     def model(self, name: str) -> ModelConfig:
         """Return how a model is treated: its own block, else `default`, else the defaults."""

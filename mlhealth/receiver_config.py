@@ -271,6 +271,18 @@ class TrainingConfig(Strict):
         return _one_of(self, TRAINING_KINDS)
 
 
+class WatchdogConfig(Strict):
+    """When mlhealth pages about itself.
+
+    `dead_after`: a worker without a sign of life, or a partition that no living worker holds, for so long.
+    `blind_after`: no worker at all. `notify`: receivers; left out, all of them.
+    """
+
+    dead_after: Duration = MINUTE
+    blind_after: Duration = 5 * MINUTE
+    notify: tuple[str, ...] | None = None
+
+
 RECEIVER_KINDS = ("webhook", "alertmanager", "pagerduty", "slack", "teams", "email", "apprise")
 TRAINING_KINDS = ("webhook", "ray", "kubernetes", "kubeflow_pipelines", "kafka")
 

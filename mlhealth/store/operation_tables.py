@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Index, Table, Text
 
 from mlhealth.store.tables import Serial, key, metadata
 
@@ -27,7 +27,7 @@ heartbeats = Table(
     key("worker"),
     Column("started", BigInteger, nullable=False),
     Column("beat", BigInteger, nullable=False),
-    Column("read", BigInteger, nullable=False),
+    Column("partitions", JSON, nullable=False),
 )
-"""Workers that have not ended in order. `beat`: when it last turned its loop; `read`: when it last polled its source
-and put away what came."""
+"""Workers that have not ended in order. `beat`: when it last turned its loop and could write; `partitions`: what it
+held then."""

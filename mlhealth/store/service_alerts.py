@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, RowMapping, select
 
 from mlhealth.alerts.notice import Notice, NoticeKind, Story, fingerprint, notice_key
 from mlhealth.records import Alert, AlertState, WindowKey
@@ -37,7 +36,7 @@ class Trouble:
 def raise_alert(connection: Connection, trouble: Trouble, receivers: Sequence[str], now: int) -> bool:
     """Let the alert fire and tell the receivers; False where it fires already."""
     standing = _standing(connection, trouble.fingerprint)
-    if standing is not None and standing.state == AlertState.FIRING:
+    if standing is not None and standing["state"] == AlertState.FIRING:
         return False
     alert = _alert(trouble, AlertState.FIRING, now, now)
     record_transitions(connection, [alert], now)
@@ -48,9 +47,9 @@ def raise_alert(connection: Connection, trouble: Trouble, receivers: Sequence[st
 def end_alert(connection: Connection, trouble: Trouble, now: int) -> bool:
     """Resolve the alert and tell whom it was told to; False where it does not fire."""
     standing = _standing(connection, trouble.fingerprint)
-    if standing is None or standing.state != AlertState.FIRING:
+    if standing is None or standing["state"] != AlertState.FIRING:
         return False
-    alert = _alert(trouble, AlertState.RESOLVED, now, standing.fired_at)
+    alert = _alert(trouble, AlertState.RESOLVED, now, standing["fired_at"])
     told = select(outbox.c.receiver).where(outbox.c.fingerprint == alert.fingerprint).distinct()
     receivers = [row.receiver for row in connection.execute(told)]
     record_transitions(connection, [alert], now)
@@ -67,9 +66,9 @@ def firing(connection: Connection, rules: Sequence[str]) -> list[Trouble]:
     ]
 
 
-def _standing(connection: Connection, mark: str) -> Row[Any] | None:
+def _standing(connection: Connection, mark: str) -> RowMapping | None:
     query = select(alerts.c.state, alerts.c.fired_at).where(alerts.c.fingerprint == mark)
-    return connection.execute(query).first()
+    return connection.execute(query).mappings().first()
 
 
 def _alert(trouble: Trouble, state: AlertState, now: int, fired_at: int | None) -> Alert:

@@ -13,8 +13,9 @@ from mlhealth.errors import RecoverableError, SourceUnavailable, StoreUnavailabl
 from mlhealth.events.messages import Partition
 from mlhealth.metrics import Metrics
 from mlhealth.sources.base import Gap, Owner, Source
-from mlhealth.store import checkpoints
+from mlhealth.store import checkpoints, heartbeats
 from mlhealth.store.database import Database
+from mlhealth.store.heartbeats import Heartbeat
 from mlhealth.worker.closing import Closed, Closer
 from mlhealth.worker.intake import Intake
 from mlhealth.worker.models import Models
@@ -65,6 +66,7 @@ class Worker(Owner):
         self._pace = pace or Pace()
         self._fault = fault
         self._next_checkpoint = 0
+        self._began = parts.clock.now()
         self._is_closing = False
         self._is_paused = False
         parts.closer.before_commit = lambda: fault("inside closing")
@@ -99,12 +101,19 @@ class Worker(Owner):
             parts.intake.flush(now)
         if now >= self._next_checkpoint or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
+            self._beat(now)
             self._is_closing = True
             self._next_checkpoint = now + self._pace.checkpoint
         if self._is_closing:
             self._is_closing = not all(
                 closed.is_done for closed in self.close_windows(self._pace.close_seconds)
             )
+
+    def _beat(self, now: int) -> None:
+        """Give the sign of life by which others see that this worker reads its partitions."""
+        held = tuple(sorted(map(str, self._parts.source.positions())))
+        with self._parts.database.begin() as connection:
+            heartbeats.beat(connection, Heartbeat(self._name, self._began, now, held))
 
     def checkpoint(self) -> None:
         """Put away everything that was read, all or nothing; then tell the broker."""
@@ -222,6 +231,8 @@ class Worker(Owner):
         try:
             self.checkpoint()
             self.close_windows()
+            with self._parts.database.begin() as connection:
+                heartbeats.end(connection, self._name)
         except RecoverableError as error:
             logger.warning("stopped without a last checkpoint: %s", error)
         self._parts.source.close()

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("started", sa.BigInteger(), nullable=False),
         sa.Column("beat", sa.BigInteger(), nullable=False),
-        sa.Column("read", sa.BigInteger(), nullable=False),
+        sa.Column("partitions", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_heartbeats")),
     )
     op.add_column("retraining_requests", sa.Column("time_to_recovery", sa.BigInteger()))
