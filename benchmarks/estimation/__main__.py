@@ -29,20 +29,33 @@ def main() -> None:
     python = None if wanted.no_peer else nannyml_peer.interpreter()
     if python is None:
         print("NannyML is left out: its environment could not be made, or was not asked for")
-    records: list[measure.Record] = []
+    parts = [
+        _case(name, primary, python, wanted)
+        for name in wanted.tables or tables.names(wanted.data)
+        for primary in _primaries(name, wanted)
+    ]
+    found, costs = (pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True))
+    publish(found, costs, write=not wanted.quick)
+
+
+def _case(
+    name: str, primary: str, python: Path | None, wanted: argparse.Namespace
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return one case's answers and costs of fitting: those kept by an earlier run, or measured now."""
+    kept = [wanted.records / f"{name}-{primary}-{part}.parquet" for part in ("answers", "costs")] * bool(
+        wanted.records
+    )
+    if kept and all(path.exists() for path in kept):
+        return pd.read_parquet(kept[0]), pd.read_parquet(kept[1])
+    case = prepare(tables.load(wanted.data, name), primary, wanted.seed)
+    made = list(_windows(case, wanted))
     costs: list[dict[str, object]] = []
-    for name in wanted.tables or tables.names(wanted.data):
-        table = tables.load(wanted.data, name)
-        for primary in _primaries(name, wanted):
-            case = prepare(table, primary, wanted.seed)
-            made = list(_windows(case, wanted))
-            found = list(_measure(case, made, python, costs))
-            records += found
-            print(f"{name}, {primary}: {len(made)} windows", flush=True)
-    found_table = scoring.frame(records)
-    if wanted.records:
-        found_table.to_parquet(wanted.records)
-    publish(found_table, pd.DataFrame(costs), write=not wanted.quick)
+    found = scoring.frame(list(_measure(case, made, python, costs))), pd.DataFrame(costs)
+    for path, part in zip(kept, found, strict=False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.to_parquet(path)
+    print(f"{name}, {primary}: {len(made)} windows", flush=True)
+    return found
 
 
 def _arguments() -> argparse.Namespace:
@@ -54,7 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--per-table", type=int, default=3, help="primary models per table")
     parser.add_argument("--per-family", type=int, default=2, help="windows of each family and size")
     parser.add_argument("--no-peer", action="store_true", help="leave NannyML out")
-    parser.add_argument("--records", type=Path, help="write every answer to this parquet file")
+    parser.add_argument(
+        "--records", type=Path, help="folder to keep each case's answers in, and to resume from"
+    )
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     if wanted.quick:

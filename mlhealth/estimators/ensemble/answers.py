@@ -41,8 +41,9 @@ UNEXPLAINED = (0.3, 0.8)
 """Misfit from which, and at which fully, an answer is drawn to a simpler one."""
 CROWD = 0.4
 """Share of moved columns from which a window is taken for one that drifted as a whole."""
-DRAWN_CLASSES, DRAWN_LOSSES = 0.5, 0.75
-"""How far it is drawn: a classifier's to calibrated confidence, a regressor's to the reference."""
+DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 0.5, 0.75, 0.5
+"""How far it is drawn: a classifier's to calibrated confidence, a regressor's to the reference, and a regressor's
+replay of no definite fault to the usual method."""
 
 
 @dataclass(frozen=True)
@@ -166,16 +167,19 @@ def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) 
 
     A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it.
     A regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess;
-    not where faults were found, which it knows nothing of.
+    not where faults were found, which it knows nothing of. But a replay of values drawn from the window itself, no
+    fault by name, may have broken ties that only drifted: where most columns moved, the usual method counts as much.
     """
     low, high = UNEXPLAINED
     misfit = sum(c.belief * c.misfit for c in kept)
     unexplained = float(np.clip((misfit - low) / (high - low), 0.0, 1.0))
+    crowd = (usual.moved or 0.0) > CROWD
     if window.schema.is_classification:
-        crowd = (usual.moved or 0.0) > CROWD
         return usual.first.get(metric), DRAWN_CLASSES * unexplained * crowd
-    treated = sum(c.belief for c in kept if c.treated)
-    return usual.reference.get(metric), DRAWN_LOSSES * unexplained * (treated < 0.5)
+    if sum(c.belief for c in kept if c.treated) < 0.5:
+        return usual.reference.get(metric), DRAWN_LOSSES * unexplained
+    guessed = sum(c.belief for c in kept if not c.named) > 0.5
+    return usual.first.get(metric), DRAWN_REPLAYS * (crowd and guessed)
 
 
 def drawn(answer: Answer, target: tuple[float | None, float], log: bool) -> Answer:

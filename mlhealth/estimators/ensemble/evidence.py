@@ -148,13 +148,13 @@ def _is_broken(treated: Treated, place: int, evidence: Evidence, trusted: bool) 
     went_missing = any(o.kind == "missing" for o, _ in treated.operators)
     if went_missing and movement.missing[place] > MARGINAL:
         return True
-    if evidence.outside[place] > evidence.tolerance:
-        return True
     lead, fraction = treated.operators[0]
+    loosened = bool(movement.loosened[place] > 0.75 * TIES)
+    if evidence.outside[place] > evidence.tolerance:
+        return lead.named or loosened or not _drifting(movement, place)
     if lead.kind == "permute":
         return treated.explained > 0.7 and not trusted
     if lead.kind in TIED:
-        loosened = movement.loosened[place] > 0.75 * TIES
         return lead.named and treated.explained > 0.8 and loosened
     return not _drifting(movement, place) and _definite(treated, lead, fraction)
 

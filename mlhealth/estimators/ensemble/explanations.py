@@ -69,6 +69,11 @@ class Candidate:
         return max(self.separation, 0.5) + self.remaining + freedom - LABEL_BONUS * self.evidence * complete
 
     @property
+    def named(self) -> bool:
+        """Whether every treated column has a definite fault, rather than values drawn from the window."""
+        return all(t.operators[0][0].named for t in self.treated if t.operators)
+
+    @property
     def misfit(self) -> float:
         """How much of the window it leaves unexplained, 0 to 1."""
         return 2.0 * max(self.separation - 0.5, 0.0)
