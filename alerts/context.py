@@ -5,8 +5,8 @@ The names below are the whole vocabulary. A rule that uses any other is refused 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlhealth.clock import HOUR, to_iso
@@ -72,6 +72,9 @@ VOCABULARY: Mapping[str, Any] = {
         ANY: {"missing": None, "unseen": None, "out_of_range": None, "non_finite": None, "faults": None}
     },
     "realized": {ANY: None},
+    "record": {
+        ANY: {"windows": None, "error": None, "bias": None, "coverage": None, "recent": None, "recent_bias": None}
+    },
     "volume": {"rows": None, "rejected": None, "late": None},
     "lag": {"seconds": None},
 }  # fmt: skip
@@ -83,12 +86,13 @@ class Circumstances:
     """What the worker knows about a window beside its report; None where it was not measured.
 
     `lag_seconds`: wall time between the window's end and its close. `rejected`, `late`: rows that could not be
-    used, and that came too late.
+    used, and that came too late. `record`: by metric, how estimates of earlier windows compared with their labels.
     """
 
     lag_seconds: float | None = None
     rejected: int | None = None
     late: int | None = None
+    record: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 NO_CIRCUMSTANCES = Circumstances()
@@ -108,6 +112,7 @@ def context_of(report: WindowReport, circumstances: Circumstances = NO_CIRCUMSTA
         "drift": {name: _drift(d) for name, d in report.drift.items()},
         "quality": {name: _quality(q) for name, q in report.quality.items()},
         "realized": {name: float(value) for name, value in report.realized.items()},
+        "record": {name: dict(numbers) for name, numbers in circumstances.record.items()},
         "volume": {"rows": report.rows, "rejected": circumstances.rejected, "late": circumstances.late},
         "lag": {"seconds": circumstances.lag_seconds},
     }
@@ -129,6 +134,12 @@ def is_metric(name: str) -> bool:
 def is_better_higher(metric: str) -> bool:
     """Return whether more of the metric is better."""
     return HIGHER_IS_BETTER.get(metric, PARAMETRIC.get(metric.partition(":")[0], True))
+
+
+def example_circumstances(metrics: Iterable[str] = tuple(HIGHER_IS_BETTER)) -> Circumstances:
+    """Return made-up circumstances in which nothing is unknown, for the same use as `example_report`."""
+    numbers = {"error": 0.02, "bias": 0.01, "coverage": 0.9, "recent": 0.81, "recent_bias": 0.01}
+    return Circumstances(30.0, 3, 2, {metric: {"windows": 40, **numbers} for metric in metrics})
 
 
 def example_report(

@@ -19,8 +19,8 @@ from mlhealth.alerts.context import (
     ANY,
     HIGHER_IS_BETTER,
     VOCABULARY,
-    Circumstances,
     context_of,
+    example_circumstances,
     example_report,
     is_metric,
 )
@@ -33,6 +33,8 @@ _PATH = re.compile(
     rf"(?<![\w.\])])({_NAME})((?:\s*\.\s*{_NAME}\b(?!\s*\()|\s*\[\s*(?:\x00\d+\x00|{_NAME})\s*\])*)"
 )
 _STEP = re.compile(rf"\.\s*({_NAME})|\[\s*(?:\x00(\d+)\x00|({_NAME}))\s*\]")
+METRICS = ("estimates", "realized", "record")
+"""Variables whose fields are metrics."""
 _WORDS = {
     "true",
     "false",
@@ -126,7 +128,7 @@ def _check_path(path: tuple[str, ...], bound: set[str]) -> None:
             raise ConfigError(f"{'.'.join(path[:depth])} has no field {name}")
         if name not in at and ANY not in at:
             raise ConfigError(f"{'.'.join(path[:depth])} has no field {name}{_suggest(name, at)}")
-        if path[depth - 1] in ("estimates", "realized") and depth == 1 and name not in bound:
+        if path[depth - 1] in METRICS and depth == 1 and name not in bound:
             _check_metric(name)
         at = at[name] if name in at else at[ANY]
 
@@ -138,9 +140,9 @@ def _check_metric(name: str) -> None:
 
 def _try_out(text: str) -> None:
     features = tuple(path[1] for path in _paths(text) if path[0] in ("drift", "quality") and len(path) > 1)
-    metrics = {p[1] for p in _paths(text) if p[0] in ("estimates", "realized") and len(p) > 1}
+    metrics = {p[1] for p in _paths(text) if p[0] in METRICS and len(p) > 1}
     report = example_report(metrics=(*{*HIGHER_IS_BETTER, *metrics},), features=("income", *features))
-    context = context_of(report, Circumstances(30.0, 3, 2))
+    context = context_of(report, example_circumstances({*HIGHER_IS_BETTER, *metrics}))
     scope = cel.Context(context | {"segment": "region=eu"})
     for part in _operands(text):
         try:

@@ -81,6 +81,7 @@ class GivenWindow(Strict):
     drift: Mapping[str, GivenDrift] = {}
     quality: Mapping[str, GivenQuality] = {}
     realized: Mapping[str, float] = {}
+    record: Mapping[str, Mapping[str, float]] = {}
     lag_seconds: float | None = None
 
 
@@ -148,7 +149,12 @@ def _play(story: Story, rules: RuleSet) -> Iterator[Step]:
     n = 0
     for given in story.windows:
         for _ in range(given.repeat):
-            done = step(rules, _report(story, given, n), state, Circumstances(lag_seconds=given.lag_seconds))
+            done = step(
+                rules,
+                _report(story, given, n),
+                state,
+                Circumstances(lag_seconds=given.lag_seconds, record=given.record),
+            )
             yield done
             state, n = done.state, n + 1
 

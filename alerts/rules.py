@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from mlhealth.alerts.context import Circumstances, context_of, example_report
+from mlhealth.alerts.context import context_of, example_circumstances, example_report
 from mlhealth.alerts.expression import Condition
 from mlhealth.alerts.retraining_policy import RetrainPolicy
 from mlhealth.alerts.state import Hold, Span
@@ -199,7 +199,7 @@ def _unknown(
 
 
 def _example_context() -> dict[str, Any]:
-    context = context_of(example_report(), Circumstances(30.0, 3, 2))
+    context = context_of(example_report(), example_circumstances())
     return context | {
         "severity": "page",
         "alertname": "Example",

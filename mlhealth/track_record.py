@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, sqrt
 
 import numpy as np
@@ -11,6 +11,8 @@ from scipy.stats import binom
 
 FEWEST = 8
 """Windows below which nothing is concluded from a track record."""
+RECENT = 5
+"""Windows that count as recent."""
 UNLIKELY = 0.01
 """How unlikely a record must be for good estimates before it counts against them."""
 OVERLAPPING = 0.5
@@ -48,7 +50,8 @@ class TrackRecord:
     """The record of one metric over `windows` windows that have both an estimate and labels.
 
     `error`: mean absolute error. `bias`: mean of estimate less truth. `half_width`: mean half-width of the intervals.
-    `coverage`: share of intervals that held the truth, which should be about `level`. `advice`: what to do, in words;
+    `coverage`: share of intervals that held the truth, which should be about `level`. `recent` and `recent_bias`: mean
+    truth and bias of the newest windows, at most `RECENT` of them. `advice`: what to do, in words;
     empty where nothing is amiss, or too few windows were compared to say.
     """
 
@@ -59,16 +62,24 @@ class TrackRecord:
     half_width: float
     coverage: float
     level: float
+    recent: float
+    recent_bias: float
     advice: tuple[str, ...] = ()
 
 
 def track_records(found: Iterable[Comparison]) -> tuple[TrackRecord, ...]:
-    """Return the record of each metric, by name."""
+    """Return the record of each metric, by name, from comparisons in order of time."""
     by_metric: dict[str, list[Comparison]] = {}
     for comparison in found:
         if comparison.value is not None and comparison.covered is not None:
             by_metric.setdefault(comparison.metric, []).append(comparison)
     return tuple(_record(metric, known) for metric, known in sorted(by_metric.items()))
+
+
+def numbers_of(records: Iterable[TrackRecord]) -> dict[str, dict[str, float]]:
+    """Return what alert rules may ask of records, by metric."""
+    names = ("windows", "error", "bias", "coverage", "recent", "recent_bias")
+    return {record.metric: {name: float(getattr(record, name)) for name in names} for record in records}
 
 
 def _record(metric: str, known: Sequence[Comparison]) -> TrackRecord:
@@ -84,8 +95,10 @@ def _record(metric: str, known: Sequence[Comparison]) -> TrackRecord:
         half,
         held / len(known),
         level,
+        float(np.mean([c.realized for c in known[-RECENT:]])),
+        float(errors[-RECENT:].mean()),
     )
-    return TrackRecord(**{**record.__dict__, "advice": tuple(_advice(record, errors, held))})
+    return replace(record, advice=tuple(_advice(record, errors, held)))
 
 
 def _advice(

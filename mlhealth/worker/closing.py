@@ -26,7 +26,7 @@ from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Sta
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
 from mlhealth.store.revising import revise
-from mlhealth.track_record import TrackRecord, track_records
+from mlhealth.track_record import TrackRecord, numbers_of, track_records
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
 from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.labelling import Labelling, joined
@@ -226,6 +226,7 @@ class Closer:
         judged, ledger = judge(reports, before.ledger, self._limits)
         end, unused = reports[0].key.end, store.unused_events(connection, name)
         circumstances = before.since(unused, (now - end) / SECOND)
+        circumstances = replace(circumstances, record=numbers_of(track_records(compared(connection, name))))
         steps, rules = fold(self._rules(), judged, before.rules, circumstances)
         return Folded(judged, steps, {end: Carried(rules, ledger, circumstances, unused).to_data()})
 

@@ -234,6 +234,21 @@ def test_a_worker_killed_while_labels_come_joins_each_once(bench: Bench, tmp_pat
     calm.database.close()
 
 
+def test_a_rule_may_ask_how_estimates_have_compared_with_labels(bench: Bench) -> None:
+    """Where labels of older windows contradict their estimates, the next window that closes fires the rule."""
+    bench.rules = parse_rules("rules:\n  - alert: Blind\n    when: record.accuracy.recent_bias > 0.1\n")
+    desk, true = Desk(bench), truth(1_300)
+    events = loan_events(1_300)
+    desk.send(events[:950])
+    desk.send([label(i, 1 - true[i]) for i in range(600)], LABELS)
+    blind = sa.select(sa.func.count()).where(
+        alert_transitions.c.rule == "Blind", alert_transitions.c.segment == ""
+    )
+    assert desk.count(blind) == 0
+    desk.send(events[950:])
+    assert desk.count(blind) == 1
+
+
 def test_labels_are_forgotten_after_the_horizon(bench: Bench) -> None:
     """Old labels go; what they said stays."""
     with bench.database.begin() as connection:
