@@ -19,6 +19,7 @@ GROUPS = (
     "replay",
     "backfill",
     "rules",
+    "alert",
     "silence",
     "grafana",
     "report",

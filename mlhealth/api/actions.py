@@ -13,8 +13,8 @@ from mlhealth.api.access import Caller, Forbidden
 from mlhealth.api.services import Services
 from mlhealth.clock import parse_duration
 from mlhealth.errors import NotFoundError
-from mlhealth.store import acknowledge, retraining, silences
-from mlhealth.store.audit import Entry, append
+from mlhealth.feedback import Verdict
+from mlhealth.store import acknowledge, feedback, proposals, retraining, silences
 
 LONGEST = 500
 """Characters of a note or comment that are kept."""
@@ -33,12 +33,27 @@ class Actions:
         with self.parts.queries.database.begin() as connection:
             acknowledge.acknowledge(connection, fingerprint, self.caller.name, note[:LONGEST], self._now)
 
-    def call_useless(self, fingerprint: str, note: str) -> None:
-        """Leave word that an alert should not have paged; raises NotFoundError."""
+    def call_useless(self, fingerprint: str, note: str, verdict: Verdict = Verdict.NOT_HARM) -> None:
+        """Leave word that an alert should not have paged; raises NotFoundError, ConflictError."""
+        self.judge_page(fingerprint, verdict, note)
+
+    def judge_page(self, fingerprint: str, verdict: Verdict, note: str) -> None:
+        """Say what the last page of an alert was worth; raises NotFoundError, ConflictError."""
         self._check_alert(fingerprint)
-        entry = Entry(self._now, self.caller.name, "alert.useless", fingerprint, {"note": note[:LONGEST]})
         with self.parts.queries.database.begin() as connection:
-            append(connection, entry)
+            feedback.judge(connection, fingerprint, verdict, (self.caller.name, note[:LONGEST]), self._now)
+
+    def approve_baseline(self, name: str, window: int) -> None:
+        """Let a proposed baseline speak; raises NotFoundError, ConflictError, Forbidden."""
+        with self.parts.queries.database.begin() as connection:
+            self.caller.check(proposals.get(connection, name).model)
+            proposals.approve(connection, name, self.caller.name, self._now, window=window)
+
+    def reject_baseline(self, name: str, reason: str) -> None:
+        """Refuse a proposed baseline; raises NotFoundError, ConflictError, Forbidden."""
+        with self.parts.queries.database.begin() as connection:
+            self.caller.check(proposals.get(connection, name).model)
+            proposals.reject(connection, name, self.caller.name, reason[:LONGEST], self._now)
 
     def silence(self, matchers: list[str], duration: str, comment: str) -> str:
         """Hold back the alerts that meet all matchers; returns the silence's id, raises ConfigError."""

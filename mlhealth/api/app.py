@@ -15,6 +15,7 @@ from mlhealth.api import (
     pages,
     query,
     token_routes,
+    trust,
 )
 from mlhealth.api.access import Sessions
 from mlhealth.api.headers import SecurityHeaders
@@ -43,6 +44,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(cloud_events.router)
     app.include_router(act.router)
     app.include_router(token_routes.router)
+    app.include_router(trust.router)
     app.include_router(pages.router)
     app.include_router(forms.router)
     app.mount("/static", assets(), name="static")

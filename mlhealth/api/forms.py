@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from mlhealth.api.access import Operator, Sessions, sessions
 from mlhealth.api.actions import Actions
 from mlhealth.api.services import Services, services
+from mlhealth.feedback import Verdict
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,9 +37,14 @@ def acknowledge(fingerprint: str, acting: Sent, note: Annotated[str, Form()] = "
 
 
 @router.post("/alerts/{fingerprint}/useless")
-def useless(fingerprint: str, acting: Sent, note: Annotated[str, Form()]) -> Response:
-    """Note that an alert should not have paged."""
-    acting.call_useless(fingerprint, note)
+def useless(
+    fingerprint: str,
+    acting: Sent,
+    note: Annotated[str, Form()],
+    verdict: Annotated[Verdict, Form()] = Verdict.NOT_HARM,
+) -> Response:
+    """Note that an alert should not have paged, and why."""
+    acting.call_useless(fingerprint, note, verdict)
     return RedirectResponse("/alerts", 303)
 
 

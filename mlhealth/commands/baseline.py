@@ -23,8 +23,9 @@ group = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the group to the command line, with the commands that need a store where they are installed."""
     app.add_typer(group)
-    if find_spec("mlhealth.commands.baseline_store") is not None:
-        import_module("mlhealth.commands.baseline_store").register(group)
+    for name in ("baseline_store", "baseline_refresh"):
+        if find_spec(f"mlhealth.commands.{name}") is not None:
+            import_module(f"mlhealth.commands.{name}").register(group)
 
 
 @group.command("fit")

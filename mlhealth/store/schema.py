@@ -17,17 +17,27 @@ from mlhealth.store import (
     operation_tables,
     tables,
     token_tables,
+    trust_tables,
 )
 from mlhealth.store.database import Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-TABLES = (tables, alert_tables, token_tables, inbox_tables, label_tables, half_tables, operation_tables)
+TABLES = (
+    tables,
+    alert_tables,
+    token_tables,
+    inbox_tables,
+    label_tables,
+    half_tables,
+    operation_tables,
+    trust_tables,
+)
 """The modules that add tables to the one `metadata`."""
-NEWEST = "0005"
+NEWEST = "0006"
 """The schema that this version of mlhealth works with: the last step in `migrations`."""
-KNOWN = (NEWEST, "0004", "0003", "0002", "0001")
+KNOWN = (NEWEST, "0005", "0004", "0003", "0002", "0001")
 """Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""
