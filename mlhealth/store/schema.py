@@ -15,6 +15,7 @@ from mlhealth.store import (
     inbox_tables,
     label_tables,
     operation_tables,
+    rollup_tables,
     tables,
     token_tables,
     trust_tables,
@@ -32,12 +33,13 @@ TABLES = (
     label_tables,
     half_tables,
     operation_tables,
+    rollup_tables,
     trust_tables,
 )
 """The modules that add tables to the one `metadata`."""
-NEWEST = "0006"
+NEWEST = "0007"
 """The schema that this version of mlhealth works with: the last step in `migrations`."""
-KNOWN = (NEWEST, "0005", "0004", "0003", "0002", "0001")
+KNOWN = (NEWEST, "0006", "0005", "0004", "0003", "0002", "0001")
 """Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""
