@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.notifiers.http import Answer, Call, json_call, perform, refusal
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import MlflowConfig
+from mlhealth.receiver_config import MlflowConfig, RegistryConfig
 
 _ALIAS = "registered-models/alias"
 
@@ -73,3 +73,8 @@ def _is_unset(answer: Answer, alias: str) -> bool:
     said = answer.json()
     message = str(said.get("message", "")).lower() if isinstance(said, dict) else ""
     return f"alias {alias.lower()} not found" in message
+
+
+def configured_registry(config: RegistryConfig | None) -> ModelRegistry | None:
+    """Return the registry of a configuration; None where it names none."""
+    return None if config is None else MlflowRegistry(config.mlflow)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlhealth import outbound
+from mlhealth.alert_queries import AlertQueries
 from mlhealth.alerts.dispatch import Options
-from mlhealth.alerts.mlflow_registry import MlflowRegistry
+from mlhealth.alerts.mlflow_registry import configured_registry
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, More, RuleBook
@@ -50,23 +51,21 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
     database = Database.open(config.store)
     schema.ensure(database)
     outbound.use(config.outbound)
-    metrics = Metrics()
+    metrics = Metrics(firing=lambda: AlertQueries(database).firing_labels())
     told = metrics.notifications
     ticking = clock or SystemClock()
     options = Options(
-        base_url=f"{'https' if config.listen.tls else 'http'}://{config.listen.host}:{config.listen.port}",
+        base_url=config.address,
         clock=ticking,
         count=lambda receiver, outcome, notices: told.labels(receiver, outcome).inc(notices),
     )
     retrained = metrics.retrain_triggers
     follow = FollowOptions(
-        registry=None if config.registry is None else MlflowRegistry(config.registry.mlflow),
+        registry=configured_registry(config.registry),
         clock=ticking,
         count=lambda service, outcome: retrained.labels(service, outcome).inc(),
     )
-    alerts = AlertService(
-        database, config.receivers, config.training, options, More(follow, config.watchdog)
-    )
+    alerts = AlertService(database, config.receivers, config.training, options, More(follow, config.watchdog))
     return Service(config, database, metrics, ticking, alerts, RuleBook(config.rules, alerts.known))
 
 

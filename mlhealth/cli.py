@@ -26,6 +26,8 @@ GROUPS = (
     "retraining",
     "audit",
     "models",
+    "versions",
+    "timeline",
     "label",
     "db",
     "deadletter",
