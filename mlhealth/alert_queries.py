@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from mlhealth.alerts.retraining_trigger import AWAITS_APPROVAL
+from mlhealth.errors import StoreUnavailable
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
 from mlhealth.store.alert_tables import (
     acknowledgements,
@@ -109,6 +110,16 @@ class AlertQueries:
         query = sa.select(sa.func.count()).select_from(alerts).where(*where)
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def firing_labels(self, *, limit: int = 5_000) -> tuple[tuple[str, ...], ...]:
+        """Return model, version, segment, rule and severity of alerts that fire; none where the store is away."""
+        names = [alerts.c[name] for name in ("model", "version", "segment", "rule", "severity")]
+        query = sa.select(*names).where(alerts.c.state == str(AlertState.FIRING)).limit(limit)
+        try:
+            with self.database.read() as connection:
+                return tuple(tuple(map(str, row)) for row in connection.execute(query))
+        except StoreUnavailable:
+            return ()
 
     def episodes(self, of: Of = ANY, *, limit: int = 500) -> tuple[Alert, ...]:
         """Return each time an alert fired: still firing, or resolved at `since`; the newest first."""

@@ -231,9 +231,10 @@ class ModelConfig(Strict):
 
 
 class Config(Strict):
-    """The whole service."""
+    """The whole service. `public_url`: where people reach it; links in alerts and reports lead there."""
 
     store: str = "sqlite:///mlhealth.db"
+    public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
     listen: ListenConfig = ListenConfig()
     outbound: OutboundConfig = OutboundConfig()
     checkpoint: Duration = 5 * SECOND
@@ -247,6 +248,13 @@ class Config(Strict):
     training: Mapping[str, TrainingConfig] = {}
     registry: RegistryConfig | None = None
     watchdog: WatchdogConfig = WatchdogConfig()
+
+    @property
+    def address(self) -> str:
+        """Where people reach the service: `public_url`, else where it listens; no slash at the end."""
+        listen = self.listen
+        own = f"{'https' if listen.tls else 'http'}://{listen.host}:{listen.port}"
+        return (self.public_url or own).rstrip("/")
 
     def model(self, name: str) -> ModelConfig:
         """Return how a model is treated: its own block, else `default`, else the defaults."""

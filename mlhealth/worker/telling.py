@@ -84,8 +84,13 @@ def _tell_report(metrics: Metrics, report: WindowReport) -> None:
 def _tell_drift(metrics: Metrics, report: WindowReport) -> None:
     judged = [d for d in report.drift.values() if d.statistic is not None and d.feature is not None]
     judged.sort(key=lambda d: (d.statistic or 0.0) / (d.threshold or 1.0), reverse=True)
+    version = (report.key.model, report.key.version)
+    shown = {(str(d.feature), d.detector) for d in judged[:SHOWN_FEATURES]}
+    # A feature that has moved down the list must not go on showing what it was.
+    metrics.drift_statistic.keep_only(version, shown)
+    metrics.drift_threshold.keep_only(version, shown)
     for result in judged[:SHOWN_FEATURES]:
-        names = (report.key.model, report.key.version, result.feature, result.detector)
+        names = (*version, str(result.feature), result.detector)
         metrics.drift_statistic.labels(*names).set(result.statistic or 0.0)
         if result.threshold is not None:
             metrics.drift_threshold.labels(*names).set(result.threshold)

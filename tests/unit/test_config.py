@@ -109,3 +109,15 @@ def test_the_json_schema_names_every_key() -> None:
     schema = json_schema()
     assert {"store", "sources", "models", "rules", "receivers", "training"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+def test_links_lead_to_the_public_address_where_one_is_given(tmp_path: Path) -> None:
+    """`public_url` is what links begin with; without it, the address that the service listens on."""
+    file = tmp_path / "mlhealth.yaml"
+    file.write_text("listen: {host: 0.0.0.0, port: 9000}\n")
+    assert load(file).address == "http://0.0.0.0:9000"
+    file.write_text("public_url: https://mlhealth.example.org/\nlisten: {host: 0.0.0.0}\n")
+    assert load(file).address == "https://mlhealth.example.org"
+    file.write_text("public_url: mlhealth.example.org\n")
+    with pytest.raises(ConfigError, match="public_url"):
+        load(file)
