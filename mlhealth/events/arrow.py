@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mlhealth.errors import DataError
+from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import Origin, normalise
@@ -23,10 +25,10 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
     faults: list[Rejection] = []
     for position, value in enumerate(messages.values):
         try:
-            tables.append(pa.ipc.open_stream(value).read_all())
+            tables.append(read_stream(value))
             read.append(position)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            faults.append(_fault(messages, position, f"not an Arrow stream: {type(error).__name__}"))
+        except DataError as error:
+            faults.append(_fault(messages, position, str(error)))
     parts = [_part(messages, schema, group, labels) for group in _alike(tables, read)]
     if not parts:
         parts = [

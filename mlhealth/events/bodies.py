@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import orjson
-import pyarrow as pa
 
 from mlhealth.errors import DataError
 from mlhealth.events import arrow as arrow_events
 from mlhealth.events import json as json_events
+from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.records import Rejection
@@ -88,12 +88,9 @@ def _json_body(content: bytes, schema: ModelSchema | None) -> Body:
 
 
 def _arrow_body(content: bytes, schema: ModelSchema | None) -> Body:
-    try:
-        rows = pa.ipc.open_stream(content).read_all().num_rows
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"the body is not an Arrow IPC stream: {str(error).splitlines()[0]}") from None
     if schema is None:
-        return Body(content, ARROW, rows)
+        return Body(content, ARROW, read_stream(content).num_rows)
+    read_stream(content)
     return _decoded(content, ARROW, schema, arrow_events.decode)
 
 

@@ -19,7 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlhealth.clock import from_iso
-from mlhealth.errors import ConfigError
+from mlhealth.errors import ConfigError, DataError
+from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.batch import KEY
 from mlhealth.events.keys import text_keys
 from mlhealth.events.messages import Messages
@@ -212,7 +213,6 @@ def _each(document: object) -> Iterator[Mapping[str, Any] | str]:
 
 def _arrow_rows(body: bytes) -> Iterator[Mapping[str, Any] | str]:
     try:
-        table = pa.ipc.open_stream(body).read_all()
-        yield from table.to_pylist()
-    except (pa.ArrowException, OSError, ValueError, OverflowError):
+        yield from read_stream(body).to_pylist()
+    except (DataError, ValueError, OverflowError):
         yield "not an Arrow IPC stream"

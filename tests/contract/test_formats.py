@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mlhealth.events.formats.base import formats
 from mlhealth.events.messages import Messages, Partition
-from tests.format_writers import WRITERS, decoded
+from tests.format_writers import LOANS, WRITERS, decoded
 from tests.strategies import contents
 
 NAMES = sorted(formats())
@@ -55,8 +55,8 @@ def messages_of(values: list[bytes]) -> Messages:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_format_reads_the_same_events(name: str) -> None:
     """Ids, times, features, predictions and scores come out as from native JSON, value for value."""
-    found = decoded(name, messages_of(WRITERS[name](EVENTS)))
-    expected = decoded("json", messages_of(WRITERS["json"](EVENTS)))
+    found = decoded(name, messages_of(WRITERS[name](EVENTS, LOANS)))
+    expected = decoded("json", messages_of(WRITERS["json"](EVENTS, LOANS)))
     assert found.rejections == ()
     assert contents(found.batch.table) == contents(expected.batch.table)
 
@@ -64,7 +64,7 @@ def test_every_format_reads_the_same_events(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bad_message_costs_itself_alone(name: str) -> None:
     """Rubbish before, between and after good messages is rejected by its own offset; all good ones are read."""
-    good = WRITERS[name](EVENTS)
+    good = WRITERS[name](EVENTS, LOANS)
     values = [b"{", *good[:2], b"\xff\xff", *good[2:], b"[]"]
     found = decoded(name, messages_of(values))
     assert found.batch.rows == len(EVENTS)
@@ -128,7 +128,7 @@ def mutated(value: bytes, seed: int) -> bytes:
 @given(st.integers(0, 2**32))
 def test_no_damage_breaks_a_format(name: str, seed: int) -> None:
     """Damaged good messages are read or rejected, never an exception."""
-    good = WRITERS[name](EVENTS[:3])
+    good = WRITERS[name](EVENTS[:3], LOANS)
     _account(name, [mutated(value, seed + i) for i, value in enumerate(good)])
 
 

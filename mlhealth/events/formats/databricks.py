@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
-from mlhealth.errors import DataError
+from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.formats.exchange import Exchange, ExchangeFormat
 
 _ARROW_START = b"\xff\xff\xff\xff"
@@ -27,10 +26,7 @@ class DatabricksFormat(ExchangeFormat):
 
     def exchanges(self, value: bytes) -> list[Exchange | str]:
         if value.startswith(_ARROW_START):
-            try:
-                return [_exchange(row) for row in pa.ipc.open_stream(value).read_all().to_pylist()]
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"not an Arrow stream: {type(error).__name__}") from None
+            return [_exchange(row) for row in read_stream(value).to_pylist()]
         lines = [line for line in value.split(b"\n") if line.strip()]
         return [_line(line) for line in lines] or ["the message is empty"]
 
