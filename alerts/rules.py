@@ -24,6 +24,8 @@ from mlhealth.strict_yaml import Document, parse, read, validated
 
 DEFAULT_RULES = Path(__file__).with_name("default_rules.yaml")
 """The rules that ship with the product and need no editing."""
+CHECK_RULES = Path(__file__).with_name("check_rules.yaml")
+"""What `mlhealth check` fails a batch for where no rules are named."""
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 

@@ -16,6 +16,7 @@ GROUPS = (
     "baseline",
     "estimate",
     "backtest",
+    "check",
     "replay",
     "backfill",
     "rules",

@@ -11,8 +11,10 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
@@ -226,3 +228,35 @@ def test_a_mistake_is_one_clear_line(place: Path, arguments: tuple[str, ...], to
     assert done.stderr.count("\n") == 1
     assert told in done.stderr
     assert not (place / "never").exists()
+
+
+def test_check_passes_a_calm_batch_and_fails_a_broken_one_with_junit(place: Path) -> None:
+    """A batch like the reference ends with 0; one whose income is 100 times too large with 1, and JUnit says why."""
+    calm = run(place, "check", "prod.parquet", "--baseline", "base", "--junit", "out/calm.xml")
+    assert (calm.returncode, calm.stdout.splitlines()[-1][:7]) == (0, "passed:"), calm.stdout
+    table = pq.read_table(place / "prod.parquet")
+    at = table.column_names.index("income")
+    pq.write_table(
+        table.set_column(at, "income", pc.multiply(table["income"], 100.0)), place / "broken.parquet"
+    )
+    broken = run(place, "check", "broken.parquet", "--baseline", "base", "--junit", "out/broken.xml")
+    assert broken.returncode == 1, broken.stdout
+    assert "income" in broken.stdout
+    suites = ET.parse(place / "out" / "broken.xml").getroot()
+    assert int(suites.attrib["failures"]) >= 1
+    told = [failure.attrib["message"] for failure in suites.iter("failure")]
+    assert any("income" in text for text in told)
+    assert [*ET.parse(place / "out" / "calm.xml").getroot().iter("failure")] == []
+
+
+def test_check_takes_rules_and_windows(place: Path) -> None:
+    """Rules of one's own decide, window by window; a warning is told and fails nothing; a mistake ends with 2."""
+    rules = "rules:\n  - {alert: Few, when: rows < 900, severity: %s}\n"
+    (place / "hard.yaml").write_text(rules % "critical")
+    (place / "soft.yaml").write_text(rules % "warning")
+    arguments = ("check", "prod.parquet", "--baseline", "base", "--window-rows", "1000")
+    hard, soft = (run(place, *arguments, "--rules", name) for name in ("hard.yaml", "soft.yaml"))
+    assert (hard.returncode, soft.returncode) == (1, 0)
+    assert "3 checks on 3 windows, 1 failed" in hard.stdout
+    assert "0 failed, 1 warnings" in soft.stdout
+    assert run(place, *arguments, "--rules", "gone.yaml").returncode == 2
