@@ -13,14 +13,15 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sqlalchemy import Connection
 
+from mlhealth.alerts.approval import ApprovalLinks
 from mlhealth.alerts.backoff import wait
 from mlhealth.alerts.grouping import batch_id, group_labels, grouped
-from mlhealth.alerts.notice import Notice
+from mlhealth.alerts.notice import Notice, NoticeKind
 from mlhealth.alerts.notifiers.base import Notification, Notifier, labels_of
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
 from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
@@ -59,6 +60,7 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
     count: Outcome = lambda receiver, outcome, notices: None
+    links: ApprovalLinks | None = None
 
 
 class Dispatcher:
@@ -163,7 +165,7 @@ class Dispatcher:
                 return
             known = outbox.references(connection, name, group)
         labels = group_labels(group[0].notice, receiver.config.group_by)
-        notices = tuple(claimed.notice for claimed in group)
+        notices = tuple(self._with_approval(claimed.notice, now) for claimed in group)
         try:
             news = Notification(batch, name, notices, labels, self._options.base_url, known, now)
             taken = receiver.notifier.send(news)
@@ -175,6 +177,12 @@ class Dispatcher:
             with self._database.begin() as connection:
                 outbox.delivered(connection, group, self._options.clock.now(), taken.reference)
             self._options.count(name, "delivered", len(group))
+
+    def _with_approval(self, notice: Notice, now: int) -> Notice:
+        """Return the notice with a link by which its retraining can be approved, where one waits for that."""
+        if notice.request is None or self._options.links is None or notice.kind is NoticeKind.RESOLVED:
+            return notice
+        return replace(notice, approval_url=self._options.links.link(notice.request, now))
 
     def _over_limit(self, connection: Connection, name: str, now: int) -> int | None:
         """Return when the receiver's limit has room again, or None where it has now."""

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from mlhealth.alerts.context import NO_CIRCUMSTANCES, Circumstances, context_of
 from mlhealth.alerts.expression import Scope
 from mlhealth.alerts.notice import Notice, NoticeKind, fingerprint, notice_key
-from mlhealth.alerts.retraining_policy import latest_cause
+from mlhealth.alerts.retraining_policy import Fresh, latest_cause
 from mlhealth.alerts.retraining_trigger import Trigger, request_of
 from mlhealth.alerts.rules import Rule, RuleSet
 from mlhealth.alerts.state import NEW, Observation, Phase, Transition, advance
@@ -29,7 +29,8 @@ from mlhealth.records import Alert, AlertState, Cause, RetrainingRequest, Window
 class Memory:
     """What is remembered of one alert: its phase, the alert as last shown, whom it told, why it can't be told.
 
-    `retraining` is the last decision's kind, `cause` the incident's as far as its windows could tell.
+    `retraining` is the last decision's kind, `cause` the incident's as far as its windows could tell, `fresh`
+    what came in since it began, `request` the retraining request that awaits approval.
     """
 
     phase: Phase
@@ -38,6 +39,8 @@ class Memory:
     note: str | None = None
     retraining: str | None = None
     cause: Cause | None = None
+    fresh: Fresh = field(default_factory=Fresh)
+    request: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class EngineState:
 
 
 _STATE = TypeAdapter(EngineState)
+_OPEN = (AlertState.PENDING, AlertState.FIRING)
 START = EngineState()
 
 
@@ -185,9 +189,12 @@ class _Turn:
             self._notes[rule.alert] = verdict.note
         if memory is None or transition is not None:
             alert = _alert(rule, mark, self._report, phase, self._context)
-            memory = Memory(phase, _keep_identity(alert, memory))
+            fresh = memory.fresh if memory else Fresh()
+            memory = Memory(phase, _keep_identity(alert, memory), fresh=fresh)
         cause = latest_cause(self._report, memory.cause)
+        fresh = memory.fresh.adding(self._report) if phase.state in _OPEN else Fresh()
         memory = replace(memory, phase=phase, receivers=tuple(rule.notify), note=verdict.note, cause=cause)
+        memory = replace(memory, fresh=fresh)
         memory, done = self._consider_retraining(rule, memory)
         self._alerts[mark] = memory
         if transition is not None:
@@ -224,7 +231,7 @@ class _Turn:
         ):
             return memory, ()
         policy = rule.retrain.policy
-        trigger = Trigger(memory.alert, memory.phase.run_start, self._report, memory.cause)
+        trigger = Trigger(memory.alert, memory.phase.run_start, self._report, memory.cause, memory.fresh)
         request, decision = request_of(trigger, policy, self._asked.get(policy.service, ()))
         if decision.kind == memory.retraining:
             return memory, ()
@@ -233,7 +240,9 @@ class _Turn:
             times = (*self._asked.get(policy.service, ()), self._report.key.end)
             self._asked[policy.service] = times
             asks = "waits for approval" if policy.approval else "requested"
-            return replace(memory, retraining=decision.kind), (f"retraining {asks} from {policy.service}",)
+            waits = request.id if policy.approval else None
+            done = f"retraining {asks} from {policy.service}"
+            return replace(memory, retraining=decision.kind, request=waits), (done,)
         refusal = f"retraining not requested: {decision.reason}"
         return replace(memory, retraining=decision.kind), (refusal,)
 
@@ -284,7 +293,7 @@ def _notices(
     return [
         Notice(
             notice_key(alert.fingerprint, kind, trigger.key.end, trigger.revision, receiver),
-            receiver, kind, alert, report.key, story, _values(report),
+            receiver, kind, alert, report.key, story, _values(report), memory.request,
         )
         for receiver in memory.receivers
     ]  # fmt: skip

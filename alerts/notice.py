@@ -41,7 +41,8 @@ class Story:
 class Notice:
     """One alert's news for one receiver; a row of the outbox.
 
-    `key` is the same however often the same window is evaluated, so that a rerun adds no second row.
+    `key` is the same however often the same window is evaluated, so that a rerun adds no second row. `request` is the
+    retraining request that awaits approval, if one does; `approval_url` is filled in when the notice is sent.
     """
 
     key: str
@@ -51,6 +52,8 @@ class Notice:
     window: WindowKey
     story: Story
     values: Mapping[str, float] = field(default_factory=dict)
+    request: str | None = None
+    approval_url: str = ""
 
 
 def notice_key(fingerprint: str, kind: NoticeKind, window_end: int, revision: int, receiver: str) -> str:

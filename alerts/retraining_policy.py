@@ -18,8 +18,9 @@ class RetrainPolicy:
     """When a firing alert may ask `service` for a retraining.
 
     `cooldown`: microseconds of event time between two requests for one model version. `budget`: requests allowed in
-    any 30 days. `min_rows`: rows the window must have. `causes_refused`: kinds of cause that retraining does not
-    heal. `approval`: a person must approve before the request is sent.
+    any 30 days. `min_rows`: rows the window must have. `min_fresh_rows`, `min_fresh_labels`: rows and labels that must
+    have come in since the run of bad windows began. `causes_refused`: kinds of cause that retraining does not heal.
+    `approval`: a person must approve before the request is sent.
     """
 
     service: str
@@ -28,6 +29,21 @@ class RetrainPolicy:
     min_rows: int = 0
     causes_refused: frozenset[Cause] = frozenset({Cause.BROKEN_INPUT})
     approval: bool = False
+    min_fresh_rows: int = 0
+    min_fresh_labels: int = 0
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Rows and labels that came in since the trouble began: what a new version could learn from."""
+
+    rows: int = 0
+    labels: int = 0
+
+    def adding(self, report: WindowReport) -> Fresh:
+        """Return what there is after another window."""
+        labelled = report.labels.labelled if report.labels is not None else 0
+        return Fresh(self.rows + report.rows, self.labels + labelled)
 
 
 @dataclass(frozen=True)
@@ -40,11 +56,16 @@ class Decision:
 
 
 def decide(
-    policy: RetrainPolicy, report: WindowReport, earlier: Sequence[int], cause: Cause | None = None
+    policy: RetrainPolicy,
+    report: WindowReport,
+    earlier: Sequence[int],
+    cause: Cause | None = None,
+    fresh: Fresh | None = None,
 ) -> Decision:
     """Return whether `report` may trigger a retraining.
 
-    `earlier` are event times of requests already made; `cause` is the incident's, as `latest_cause` follows it.
+    `earlier` are event times of requests already made; `cause` is the incident's, as `latest_cause` follows it; `fresh`
+    is what came in since it began, this window included.
     """
     cause = latest_cause(report, cause)
     if cause in policy.causes_refused:
@@ -57,6 +78,8 @@ def decide(
         return Decision(
             False, "rows", f"the window has {report.rows} rows, the policy asks for {policy.min_rows}"
         )
+    if (short := _too_few(policy, fresh or Fresh().adding(report))) is not None:
+        return short
     now = report.key.end
     if earlier and now - max(earlier) < policy.cooldown:
         since = to_iso(max(earlier))
@@ -73,6 +96,15 @@ def latest_cause(report: WindowReport, before: Cause | None) -> Cause | None:
     """Return an incident's cause after a window: one that cannot tell does not unsay what an earlier one told."""
     cause = report.health.cause
     return before if before is not None and cause in (None, Cause.CANNOT_TELL) else cause
+
+
+def _too_few(policy: RetrainPolicy, fresh: Fresh) -> Decision | None:
+    wanted = {"rows": (fresh.rows, policy.min_fresh_rows), "labels": (fresh.labels, policy.min_fresh_labels)}
+    for name, (found, least) in wanted.items():
+        if found < least:
+            reason = f"{found} {name} came since the trouble began, the policy asks for {least}"
+            return Decision(False, f"fresh {name}", reason)
+    return None
 
 
 def _looks_well(report: WindowReport) -> bool:

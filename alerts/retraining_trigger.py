@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from mlhealth.alerts.retraining_policy import Decision, RetrainPolicy, decide
+from mlhealth.alerts.retraining_policy import Decision, Fresh, RetrainPolicy, decide
 from mlhealth.records import Alert, Cause, RetrainingRequest, RetrainingStatus, WindowReport
 
 AWAITS_APPROVAL = "awaits approval"
@@ -16,13 +16,15 @@ AWAITS_APPROVAL = "awaits approval"
 class Trigger:
     """A firing alert with the report that made it ask.
 
-    `since` is the start of the run of windows that held, `cause` what the incident's earlier windows told of it.
+    `since` is the start of the run of windows that held, `cause` what the incident's earlier windows told of it,
+    `fresh` what came in since it began.
     """
 
     alert: Alert
     since: int | None
     report: WindowReport
     cause: Cause | None = None
+    fresh: Fresh | None = None
 
 
 def request_of(
@@ -30,7 +32,7 @@ def request_of(
 ) -> tuple[RetrainingRequest, Decision]:
     """Return the request, made or refused, and the policy's decision."""
     key = trigger.report.key
-    decision = decide(policy, trigger.report, earlier, trigger.cause)
+    decision = decide(policy, trigger.report, earlier, trigger.cause, trigger.fresh)
     request = RetrainingRequest(
         id=request_id(trigger.alert.fingerprint, policy.service, key.end, decision.kind),
         model=key.model,

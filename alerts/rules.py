@@ -85,6 +85,8 @@ class Retrain(_Strict):
     cooldown: Duration = DAY
     budget: Annotated[int, Field(ge=1)] = 4
     min_rows: Annotated[int, Field(ge=0)] = 0
+    min_fresh_rows: Annotated[int, Field(ge=0)] = 0
+    min_fresh_labels: Annotated[int, Field(ge=0)] = 0
     approval: bool = False
     even_if_input_is_broken: bool = False
 
@@ -92,7 +94,16 @@ class Retrain(_Strict):
     def policy(self) -> RetrainPolicy:
         """The policy as the core knows it."""
         refused = frozenset[Cause]() if self.even_if_input_is_broken else frozenset({Cause.BROKEN_INPUT})
-        return RetrainPolicy(self.service, self.cooldown, self.budget, self.min_rows, refused, self.approval)
+        return RetrainPolicy(
+            service=self.service,
+            cooldown=self.cooldown,
+            budget=self.budget,
+            min_rows=self.min_rows,
+            causes_refused=refused,
+            approval=self.approval,
+            min_fresh_rows=self.min_fresh_rows,
+            min_fresh_labels=self.min_fresh_labels,
+        )
 
 
 class Rule(_Strict):

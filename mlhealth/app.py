@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlhealth import outbound
 from mlhealth.alert_queries import AlertQueries
+from mlhealth.alerts.approval import ApprovalLinks
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import configured_registry
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
@@ -22,6 +23,7 @@ from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, source
 from mlhealth.sources.base import Source
 from mlhealth.store import schema
 from mlhealth.store.database import Database
+from mlhealth.store.tokens import Tokens
 from mlhealth.threads import single_threaded
 from mlhealth.worker.closing import Closer, Idleness
 from mlhealth.worker.intake import Intake
@@ -58,6 +60,7 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
         base_url=config.address,
         clock=ticking,
         count=lambda receiver, outcome, notices: told.labels(receiver, outcome).inc(notices),
+        links=ApprovalLinks(Tokens(database).session_secret(), config.address),
     )
     retrained = metrics.retrain_triggers
     follow = FollowOptions(

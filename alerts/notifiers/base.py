@@ -90,6 +90,8 @@ def links_of(notice: Notice, base_url: str) -> dict[str, str]:
         links["model"] = f"{model}/windows/{notice.window.start}"
         links["silence"] = f"{base}/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
         links["useless"] = f"{base}/alerts/{alert.fingerprint}/useless"
+    if notice.approval_url:
+        links["approve retraining"] = notice.approval_url
     if "runbook_url" in alert.annotations:
         links["runbook"] = alert.annotations["runbook_url"]
     return links

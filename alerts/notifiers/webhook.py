@@ -96,7 +96,7 @@ def alert_of(notice: Notice, base_url: str) -> dict[str, Any]:
         "window": story.window,
         "reasons": "; ".join(story.reasons),
         "done": "; ".join(story.done),
-        **{f"link_{name}": link for name, link in links.items()},
+        **{f"link_{name.replace(' ', '_')}": link for name, link in links.items()},
         **alert.annotations,
         "values": orjson.dumps(dict(notice.values)).decode(),
     }

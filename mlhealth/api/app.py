@@ -6,11 +6,13 @@ from fastapi import FastAPI
 
 from mlhealth.api import (
     act,
+    approve,
     cloud_events,
     failures,
     forms,
     ingest,
     label_routes,
+    live,
     operate,
     pages,
     query,
@@ -33,6 +35,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(title="mlhealth", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.services = services
     app.state.sessions = Sessions(services.tokens.session_secret())
+    app.state.pulse = live.Pulse(services.queries)
     listen = services.listen
     app.add_middleware(Limits, rate=listen.rate, max_body_bytes=listen.max_body_bytes, is_long=_holds_events)
     app.add_middleware(SecurityHeaders)
@@ -43,8 +46,10 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(label_routes.router)
     app.include_router(cloud_events.router)
     app.include_router(act.router)
+    app.include_router(approve.router)
     app.include_router(token_routes.router)
     app.include_router(trust.router)
+    app.include_router(live.router)
     app.include_router(pages.router)
     app.include_router(forms.router)
     app.mount("/static", assets(), name="static")

@@ -120,7 +120,12 @@ def _due(now: int, services: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def awaits_approval(row: Row[Any]) -> bool:
+    """Return whether a person must let the request go out."""
+    return bool(row.status == RetrainingStatus.REQUESTED and row.detail == AWAITS_APPROVAL)
+
+
 def _awaiting(connection: Connection, id_: str) -> None:
     row = get(connection, id_)
-    if row.status != RetrainingStatus.REQUESTED or row.detail != AWAITS_APPROVAL:
+    if not awaits_approval(row):
         raise ConflictError(f"retraining request {id_} does not await approval: it is {row.status}")
