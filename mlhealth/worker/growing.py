@@ -22,6 +22,8 @@ RuntimeAt = Callable[[int], Runtime | None]
 """Given a window's start: what judges it, None where no baseline speaks for it yet."""
 CountRows = Callable[[Partition, str, int], None]
 """Told of a partition, what became of rows of it, and how many they are."""
+Wanted = Callable[[Partition, int], bool]
+"""Given a partition and a window's start: whether its rows are to be taken."""
 
 
 class Partial:
@@ -30,7 +32,7 @@ class Partial:
     def __init__(self, profile: WindowProfile, end: int, first_offset: int) -> None:
         self.end = end
         self.first_offset = first_offset
-        self.saved = 0
+        self.saved = -1
         self._profile = replace(profile, sample=None)
         self.sample = GrowingSample(profile.layout.sample_rows, profile.sample)
 
@@ -93,11 +95,15 @@ class OpenProfiles:
         gone = set(partitions)
         self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
 
-    def add(self, rows: Rows, size: int, runtime_at: RuntimeAt, count: CountRows) -> None:
-        """Count rows in the windows of length `size` that they fall in."""
+    def add(
+        self, rows: Rows, size: int, runtime_at: RuntimeAt, count: CountRows, wanted: Wanted | None = None
+    ) -> None:
+        """Count rows in the windows of length `size` that they fall in, where they are `wanted`."""
         panes = list(_panes(rows, size))
         by_runtime: dict[str, tuple[Runtime, list[_Pane]]] = {}
         for pane in panes:
+            if wanted is not None and not wanted(pane.partition, pane.start):
+                continue
             runtime = runtime_at(pane.start)
             count(pane.partition, "waiting" if runtime is None else "accepted", len(pane.rows))
             if runtime is not None:
@@ -129,12 +135,21 @@ class OpenProfiles:
             if not key.segment:
                 partial.sample.add(batch.table, None if len(panes) == 1 else pane.rows)
 
-    def dirty(self) -> list[StoredPartial]:
-        """Return what the next checkpoint must hold."""
+    def drop(self, key: PartialKey) -> None:
+        """Drop a partial, to build it again."""
+        self._partials.pop(key, None)
+
+    def ensure(self, stored: StoredPartial, layout: ProfileLayout) -> None:
+        """Let a partial that was built again replace the stored one, even where none of its rows could be read."""
+        if stored.key not in self._partials:
+            self._partials[stored.key] = Partial(WindowProfile.empty(layout), stored.end, stored.first_offset)
+
+    def dirty(self, is_held: Callable[[PartialKey], bool] = lambda _: False) -> list[StoredPartial]:
+        """Return what the next checkpoint must hold; partials that are held back come later."""
         return [
             StoredPartial(key, p.end, p.rows, p.first_offset, p.profile.to_bytes())
             for key, p in sorted(self._partials.items())
-            if p.is_dirty
+            if p.is_dirty and not is_held(key)
         ]
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -143,15 +158,15 @@ class OpenProfiles:
         for key in refused:
             partial = self._partials[key]
             if key.segment == "":
-                rows = partial.rows - partial.saved
+                rows = partial.rows - max(partial.saved, 0)
                 counts.append(Count(key.partition, key.model, key.version, "accepted", -rows))
                 counts.append(Count(key.partition, key.model, key.version, "late", rows))
         return counts
 
-    def saved(self, refused: Iterable[PartialKey]) -> None:
+    def saved(self, written: Iterable[StoredPartial], refused: Iterable[PartialKey]) -> None:
         """Note that a checkpoint was written, all but the refused partials."""
-        for partial in self._partials.values():
-            partial.saved = partial.rows
+        for stored in written:
+            self._partials[stored.key].saved = stored.rows
         for key in refused:
             del self._partials[key]
 

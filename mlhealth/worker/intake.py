@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlhealth.errors import BaselineError
 from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition
@@ -20,6 +22,7 @@ from mlhealth.store.checkpoints import (
     PartialKey,
     Restored,
     Seen,
+    StoredPartial,
 )
 from mlhealth.windows import implausible
 from mlhealth.worker.decoding import Decoded, by_model, decode, is_paired, prepare
@@ -28,6 +31,9 @@ from mlhealth.worker.halves import Halves
 from mlhealth.worker.label_intake import LabelIntake, reading_version
 from mlhealth.worker.ledger import Ledger, address_of
 from mlhealth.worker.models import Models, Runtime
+from mlhealth.worker.rebuilding import Rebuilding
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -49,6 +55,8 @@ class Intake:
         self._seen: dict[tuple[str, str, Partition], Seen] = {}
         self._fresh: set[tuple[str, str, Partition]] = set()
         self._waiting: dict[Address, list[Messages]] = {}
+        self._sizes: dict[Address, int] = {}
+        self._rebuilding = Rebuilding()
         self._ledger = Ledger()
         self._labels = LabelIntake(self._ledger)
         self._halves = Halves(models.pairing, self._ledger)
@@ -81,11 +89,26 @@ class Intake:
             offset = found.offsets.get(partition)
             self._logs[partition] = _Log(offset, offset or 0)
         for stored in found.partials:
-            self._open.restore(stored, self._models.ready(stored.key.baseline).layout)
+            self._restore(stored, found.offsets[stored.key.partition])
+        for stored in (p for p in found.partials if self._rebuilding.concerns(p.key)):
+            self._open.drop(stored.key)
+            self._rebuilding.note(stored)
         for seen in found.seen:
             self._seen[seen.model, seen.version, seen.partition] = seen
         self._halves.restore(found.halves)
-        return {p: o for p, o in found.offsets.items() if p in self._logs}
+        return {p: o for p, o in (found.offsets | self._rebuilding.starts()).items() if p in self._logs}
+
+    def _restore(self, stored: StoredPartial, offset: int) -> None:
+        try:
+            self._open.restore(stored, self._models.ready(stored.key.baseline).layout)
+        except BaselineError as error:
+            logger.warning(
+                "%s: reading again from offset %d to build a window again: %s",
+                stored.key.partition,
+                stored.first_offset,
+                error,
+            )
+            self._rebuilding.begin(stored, offset)
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """Drop everything of these partitions, what waits to be decoded included."""
@@ -97,13 +120,16 @@ class Intake:
         self._fresh = {k for k in self._fresh if k[2] not in gone}
         self._labels.forget(partitions)
         self._halves.forget(partitions)
+        self._rebuilding.forget(partitions)
         self._ledger.forget(partitions)
 
     def add(self, poll: Poll, now: int) -> None:
         """Take a poll in; its messages wait to be decoded together with others of their model version."""
         for address, messages in poll.batches:
+            size = sum(map(len, messages.values))
             self._waiting.setdefault(address, []).append(messages)
-        self.buffered += poll.bytes
+            self._sizes[address] = self._sizes.get(address, 0) + size
+            self.buffered += size
         for partition, position in (poll.positions or {}).items():
             if partition in self._logs:
                 self._logs[partition].position = position
@@ -117,24 +143,54 @@ class Intake:
         if partition in self._logs:
             self._logs[partition].position = position
 
-    def flush(self, now: int) -> None:
-        """Decode and profile everything that waits.
+    def flush(self, now: int, least: int = 0) -> None:
+        """Decode and profile what waits, of each model version of which at least so many bytes do.
 
         Where the store does not answer, nothing of the model version concerned has been taken, and all of it waits on.
         """
-        for address in list(self._waiting):
-            groups = list(
-                by_model(address, Messages.concat(self._waiting[address]), self._models.sole_version)
+        due = [address for address, waiting in self._sizes.items() if waiting >= least]
+        if any(a.model and not self._models.knows(a.model, reading_version(a, self._models)) for a in due):
+            self._models.refresh()
+        for address in due:
+            self._flush(address, now)
+
+    def _flush(self, address: Address, now: int) -> None:
+        groups = list(by_model(address, Messages.concat(self._waiting[address]), self._models.sole_version))
+        for whose, messages in groups:
+            self._models.prepare(whose.model, reading_version(whose, self._models))
+            prepare(whose, messages, self._models.registry)
+        for whose, messages in groups:
+            again, fresh = self._rebuilding.split(messages)
+            self._take_again(whose, again)
+            self._take(whose, fresh, now)
+        del self._waiting[address]
+        self.buffered -= self._sizes.pop(address)
+
+    def _take_again(self, address: Address, messages: Messages) -> None:
+        """Take rows of windows that are built again, and count nothing twice."""
+        runtime = self._models.newest(address.model, address.version)
+        if runtime is None or len(messages) == 0 or address.format == LABEL_FORMAT:
+            return
+        decoded = decode(address, messages, runtime.reading)
+        times = decoded.batch.array(TIME).astype(np.int64, copy=False)
+        written = messages.timestamps[decoded.message]
+        keep = np.ones(len(times), dtype=np.bool_)
+        for fault in implausible(times, written, runtime.spec.allowance):
+            keep &= ~fault.rows
+        if keep.any():
+            self._open.add(
+                Rows(address, messages, decoded.batch.take(keep), decoded.message[keep]),
+                runtime.spec.size,
+                lambda start: self._models.at(address.model, address.version, start),
+                lambda partition, outcome, rows: None,
+                lambda partition, start: self._rebuilding.wants(
+                    (address.model, address.version, start), partition
+                ),
             )
-            for whose, messages in groups:
-                self._models.prepare(whose.model, reading_version(whose, self._models))
-                prepare(whose, messages, self._models.registry)
-            for whose, messages in groups:
-                self._take(whose, messages, now)
-            del self._waiting[address]
-        self.buffered = 0
 
     def _take(self, address: Address, messages: Messages, now: int) -> None:
+        if len(messages) == 0:
+            return
         runtime = self._models.newest(address.model, reading_version(address, self._models))
         if runtime is None:
             self._ledger.refuse(address, messages, *_unclaimed(address))
@@ -199,14 +255,20 @@ class Intake:
     def checkpoint(self, owner: str, now: int) -> Checkpoint | None:
         """Return what the next checkpoint must hold, None where nothing happened."""
         advances = [Advance(p, log.checkpoint, log.position) for p, log in sorted(self._logs.items())]
-        advances = [a for a in advances if a.previous != a.next]
+        whole = self._rebuilding.finish({a.partition: a.next for a in advances})
+        for stored in whole:
+            self._open.ensure(stored, self._models.ready(stored.key.baseline).layout)
+        changed = {stored.key.partition for stored in whole}
+        advances = [
+            a for a in advances if a.previous is None or a.previous < a.next or a.partition in changed
+        ]
         if not advances and not self._fresh:
             return None
         return Checkpoint(
             owner,
             now,
             advances,
-            self._open.dirty(),
+            self._open.dirty(self._rebuilding.concerns),
             [self._seen[key] for key in sorted(self._fresh)],
             self._ledger.counts,
             self._ledger.rejected,
@@ -222,7 +284,7 @@ class Intake:
         """Note that a checkpoint was written, all but the refused partials."""
         for advance in checkpoint.advances:
             self._logs[advance.partition].checkpoint = advance.next
-        self._open.saved(refused)
+        self._open.saved(checkpoint.partials, refused)
         self._fresh.clear()
         self._labels.clear()
         self._halves.saved()

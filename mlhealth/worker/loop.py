@@ -97,8 +97,10 @@ class Worker(Owner):
         poll = parts.source.poll(self._pace.poll_seconds)
         now = parts.clock.now()
         parts.intake.add(poll, now)
-        if parts.intake.buffered >= self._pace.decode_bytes:
+        parts.intake.flush(now, self._pace.decode_bytes)
+        if parts.intake.buffered >= self._pace.buffer_bytes:
             parts.intake.flush(now)
+        parts.metrics.buffered_bytes.set(parts.intake.buffered)
         if now >= self._next_checkpoint or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
             self._beat(now)
