@@ -85,8 +85,9 @@ def _discriminant(explained: Floats, weight: Floats, window: Floats) -> Floats:
     w = weight / weight.sum()
     mean_e, mean_w = w @ explained, window.mean(0)
     spread = np.sqrt(0.5 * (w @ (explained - mean_e) ** 2 + ((window - mean_w) ** 2).mean(0)) + 1e-6)
-    a, b = (explained - mean_e) / spread, (window - mean_w) / spread
-    inner = 0.5 * ((a * w[:, None]).T @ a + b.T @ b / len(b))
+    a = ((explained - mean_e) / spread * np.sqrt(w)[:, None]).astype(np.float32)
+    b = ((window - mean_w) / spread / np.sqrt(len(window))).astype(np.float32)
+    inner = 0.5 * (a.T @ a + b.T @ b).astype(np.float64)
     inner[np.diag_indices_from(inner)] += RIDGE * len(inner) / (len(explained) + len(window))
     return np.asarray(np.linalg.solve(inner, (mean_w - mean_e) / spread) / spread)
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 RIDGE = 0.02
 PREDICTORS = 40
+SURE = 4.0
+"""Standard errors beyond which a correlation is a tie; among a hundred thousand pairs about six exceed it by chance."""
 
 
 def squares(scores: Floats) -> Floats:
@@ -20,16 +22,23 @@ def squares(scores: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Expectations:
-    """Second moments (2d + 1, 2d + 1) of (scores, squares, 1) in the reference; their correlations (d, d)."""
+    """Second moments (2d + 1, 2d + 1) of (scores, squares, 1) in `rows` reference rows; their correlations (d, d)."""
 
     gram: Floats
     correlation: Floats
+    rows: int
 
     @classmethod
     def of(cls, scores: Floats) -> Expectations:
         """Learn from the reference's normal scores (n, d)."""
         design = np.hstack([squares(scores), np.ones((len(scores), 1))])
-        return cls(design.T @ design / len(design), correlations(scores))
+        return cls(design.T @ design / len(design), correlations(scores), len(scores))
+
+    @property
+    def tied(self) -> Floats:
+        """The correlations (d, d) without the diagonal and without those that chance alone may give."""
+        sure = np.abs(self.correlation) > SURE / np.sqrt(self.rows)
+        return np.where(sure & ~np.eye(len(self.correlation), dtype=bool), self.correlation, 0.0)
 
     def coefficients(self, target: int, trusted: Sequence[int]) -> tuple[NDArray[np.intp], Floats]:
         """Return positions in the design and their coefficients, to predict column `target` from `trusted` ones."""

@@ -161,7 +161,7 @@ def candidates(
             apart = distance.separation(own.features, halves, (seen.features, even))
             weight = weigh(np.ones(len(window), bool))
             left = distance.remaining(
-                own.features, weight, seen.features, len(bench.order) + len(bench.grids)
+                own.features, weight, seen.features, len(bench.shown) + len(bench.grids)
             )
             proof = _label_proof(bench, rows, window) if weighting == "label" else 0.0
             found.append(Candidate(treated, weighting, rows, weight, apart, left, proof))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlhealth.estimators.ensemble.diagnosis import Column, Treated, diagnose
 from mlhealth.estimators.ensemble.dictionary import Pair, dictionary
 from mlhealth.estimators.ensemble.encoding import Encoding
-from mlhealth.estimators.ensemble.expectation import Expectations
+from mlhealth.estimators.ensemble.expectation import Expectations, correlations
 from mlhealth.estimators.ensemble.operators import Source, Values
 from mlhealth.estimators.ensemble.screening import TIES, Shares, ties
 from mlhealth.estimators.rows import Rows
@@ -79,8 +79,9 @@ def trusted_columns(memory: Memory, window_scores: Floats, broken: Mask, moved: 
     is the worse.
     """
     trusted = ~broken
+    old, new = memory.expectations.tied, correlations(window_scores)
     while trusted.sum() > 2:
-        _, loosened = ties(memory.expectations, window_scores, trusted, rows)
+        _, loosened = ties(old, new, trusted, rows)
         if not (trusted & (loosened > TIES)).any():
             break
         loose = trusted & (loosened > TIES / 3)

@@ -18,6 +18,8 @@ RARE = 0.02
 """Categories with a smaller share than this in both samples are pooled."""
 TIES = 4.0
 """Standard errors by which a column's ties to the others must weaken."""
+MOST_STRENGTH = 2.0
+"""Sum of squared correlations beyond which more ties make none surer: they go together, and so do their errors."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +96,15 @@ def ks_distance(grid: Floats, values: Floats) -> float:
     return float(np.abs(gaps).max())
 
 
-def ties(
-    expectations: Expectations, scores: Floats, trusted: NDArray[np.bool_], rows: float
-) -> tuple[Floats, Floats]:
-    """Return how far each column's correlations with trusted columns are kept, and by how many errors loosened."""
-    old, new = expectations.correlation.copy(), correlations(scores)
-    np.fill_diagonal(old, 0.0)
-    np.fill_diagonal(new, 0.0)
+def ties(old: Floats, new: Floats, trusted: NDArray[np.bool_], rows: float) -> tuple[Floats, Floats]:
+    """Return how far each column's correlations with trusted columns are kept, and by how many errors loosened.
+
+    `old`, `new`: correlations (d, d) in the reference (those beyond chance) and in the window.
+    """
     old, new = old[:, trusted], new[:, trusted]
     strength = (old**2).sum(1)
     kept = (old * new).sum(1) / np.maximum(strength, 1e-9)
-    error = np.sqrt(1.5 * rows / np.maximum(strength, 1e-9))
+    error = np.sqrt(1.5 * rows / np.clip(strength, 1e-9, MOST_STRENGTH))
     kept = np.where(strength > 0.01, kept, 1.0)
     return kept, (1.0 - kept) / error
 
@@ -123,5 +123,5 @@ def screen(
     scores, rows = seen
     distance, missing = marginal_distances(encoding, reference, window)
     everyone = np.ones(len(encoding.columns), dtype=bool)
-    kept, loosened = ties(expectations, scores, everyone, rows)
+    kept, loosened = ties(expectations.tied, correlations(scores), everyone, rows)
     return Movement(encoding.columns, distance / np.sqrt(rows), missing / np.sqrt(rows), kept, loosened)
