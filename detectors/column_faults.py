@@ -23,6 +23,8 @@ FAR = 4.0
 """Standard deviations from the reference's median beyond which a value is an outlier."""
 PLACEHOLDERS = frozenset({0.0, -1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0})
 """Numbers that systems write where they have no value."""
+RARE = 0.001
+"""Share of the reference from which a number is a value like any other."""
 MOST_NAMES = 200
 """Categories compared with each other at most."""
 LEAST_LETTERS = 4
@@ -109,7 +111,7 @@ def _spike(value: float, gained: float, before: Floats, after: Floats) -> Found 
     under, over = float(np.mean(after < value)), float(np.mean(after > value))
     tolerance = SURE * float(np.sqrt(0.25 * (1 / len(after) + 1 / len(before)))) / 2.0
     share = min(gained / max(1.0 - float(np.mean(before == value)), 1e-9), 1.0)
-    if value in PLACEHOLDERS and (float(np.mean(before == value)) < 0.001 or value not in (0.0, 1.0)):
+    if value in PLACEHOLDERS and float(np.mean(before == value)) < RARE:
         return "zero for missing", share, f"holds {value:g} where it has no value"
     if above > gained - tolerance and abs(under - below) < tolerance and over < above - gained / 2:
         if below > 0.05:

@@ -20,7 +20,7 @@ from mlhealth.events.batch import EventBatch
 from mlhealth.profile import WindowProfile
 from mlhealth.records import DetectorResult
 
-SIZES = (50, 200, 800, 2_000)
+SIZES = (50, 100, 200, 800, 2_000)
 """Window sizes that are drawn, as far as the reference has rows for them; larger windows are sampled."""
 COMPARED = 1_000
 """Reference rows that windows are compared with at most."""
@@ -39,7 +39,7 @@ def fit_sample_nulls(
     rows = _encoded(reference)
     compared, rest = _parts(rows)
     sizes = [n for n in SIZES if n <= len(rest) // 2]
-    if not sizes or rows.shape[1] == 0:
+    if len(sizes) < 2 or rows.shape[1] == 0:
         return {}
     own = _consecutive(reference, batch, sizes[len(sizes) // 2])
     found = {}

@@ -50,6 +50,10 @@ def believed(
     """
     if seen is None or seen.value is None:
         return estimate
+    labelled = seen.value
+    if estimate is not None and estimate.reference is not None:
+        # A segment's estimate is told against the segment's own reference.
+        seen = replace(seen, reference=estimate.reference)
     if estimate is None or estimate.value is None or estimate.status not in TRUSTED:
         return seen
     half = (_below(seen) + _above(seen)) / 2.0
@@ -57,7 +61,7 @@ def believed(
     if half == 0.0 or contradicts(estimate, seen):
         return seen
     share = other**2 / (half**2 + other**2)
-    value = share * seen.value + (1.0 - share) * estimate.value
+    value = share * labelled + (1.0 - share) * estimate.value
     below, above = (_together(f(seen), f(estimate)) for f in (_below, _above))
     return replace(seen, value=value, lower=value - below, upper=value + above, status=EstimateStatus.OK)
 

@@ -111,7 +111,7 @@ def _cautious(
     if health.status is not HealthStatus.HEALTHY:
         return health
     if limits.spread is None:
-        text = "the reference is too short to calibrate on: fit the baseline on eight windows of 250 rows or more"
+        text = "the reference is too short to calibrate on: fit the baseline on 800 labelled rows or more"
         return _with(health, HealthStatus.UNKNOWN, text)
     least = SMALLEST * limits.spread.sizes[0]
     if report.rows < least:

@@ -10,15 +10,16 @@ from mlhealth.detectors.pinned import pinned
 from mlhealth.errors import ConfigError
 from mlhealth.monitor import EvaluationSettings
 from mlhealth.objective import Objective
+from mlhealth.segments import segment_columns
 
 
-def settings_of(config: ModelConfig) -> EvaluationSettings:
+def settings_of(config: ModelConfig, baseline: Baseline) -> EvaluationSettings:
     """Return how the windows of a model are evaluated, but for its scorer; raises ConfigError."""
     return EvaluationSettings(
         tolerance=config.tolerance,
         season=None if config.season is None else Season(config.season),
         thresholds=pinned(config.thresholds),
-        segments=config.segments,
+        segments=segment_columns(baseline, config.segments, config.segment_values),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from mlhealth.records import DetectorResult, PerformanceEstimate, WindowReport
@@ -36,7 +37,11 @@ def report_to_dict(report: WindowReport, *, window: int, start: str | int, end: 
             for name, q in report.quality.items()
         },
         "detectors": [_detector(result) for result in report.detectors],
+        "faults": [asdict(fault) for fault in report.faults],
+        "costs": [asdict(cost) for cost in report.costs],
     }
+    if report.key.segment:
+        found["segment"] = report.key.segment
     if report.realized:
         found["realized"] = dict(report.realized)
     return found

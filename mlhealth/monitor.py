@@ -36,6 +36,8 @@ from mlhealth.records import (
     WindowKey,
     WindowReport,
 )
+from mlhealth.segment_reference import SegmentReference, segment_reference, unknown
+from mlhealth.segments import SegmentColumn
 from mlhealth.threads import single_threaded
 
 FEWEST_ROWS = 50
@@ -50,7 +52,8 @@ class EvaluationSettings:
 
     `tolerance`: in units of the primary metric, or of its reference for errors; None is the default of the metric.
     `season`: drift is judged against the same hour or weekday of the reference. `thresholds`: pinned ones, by
-    (detector, column), column "" for all. `segments`: columns among which the worst segment is sought first.
+    (detector, column), column "" for all. `segments`: columns by which traffic is told apart, the first among which
+    the worst segment is sought.
     """
 
     method: str | None = None
@@ -59,7 +62,7 @@ class EvaluationSettings:
     scorer: Scorer | None = None
     season: Season | None = None
     thresholds: Mapping[tuple[str, str], Threshold] = field(default_factory=dict)
-    segments: tuple[str, ...] = ()
+    segments: tuple[SegmentColumn, ...] = ()
 
 
 class Evaluator:
@@ -76,6 +79,7 @@ class Evaluator:
         self._estimator = cls.from_state(baseline.estimators[self.method])
         self._panel = self._made_panel()
         self._multivariate = MultivariatePanel(baseline)
+        self._segments: dict[str, SegmentReference | None] = {}
         self._scorer = self._forgiving()
         self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
 
@@ -112,9 +116,12 @@ class Evaluator:
         """
         table = profile.sample if sample is None else sample
         rows = None if table is None or table.num_rows == 0 else rows_from_table(table, self.baseline.schema)
-        detectors, quality = self._panel.judge(profile)
+        own = self._own_reference(key.segment) if key.segment else None
+        detectors, quality = (own.panel if own else self._panel).judge(profile)
         whole = () if key.segment else self._whole(profile)
         estimates, drift = self._estimates(rows), main_drift(detectors)
+        if key.segment:
+            estimates = own.own(estimates) if own else unknown(estimates, key.segment)
         inputs = HealthInputs(
             objective=self.objective,
             estimates=estimates,
@@ -122,10 +129,11 @@ class Evaluator:
             quality=quality,
             realized=self._realized(rows),
             rows=profile.rows,
-            faults=self._faults(rows, estimates, (drift, quality)),
+            faults=self._faults((own.rows if own else self._reference, rows), estimates, (drift, quality)),
             whole=whole,
         )
-        inputs = replace(inputs, costs=self._costs(rows, inputs))
+        if not key.segment:
+            inputs = replace(inputs, costs=self._costs(rows, inputs))
         return WindowReport(
             key=key,
             revision=revision,
@@ -148,12 +156,22 @@ class Evaluator:
         return (*judged, *delivery_faults(profile, self.baseline.reference))
 
     def _faults(
-        self, rows: Rows | None, estimates: Mapping[str, PerformanceEstimate], seen: Seen
+        self, pair: tuple[Rows, Rows | None], estimates: Mapping[str, PerformanceEstimate], seen: Seen
     ) -> tuple[ColumnFault, ...]:
+        """Return what is broken in a window; `pair` is the reference it is compared with, and its rows."""
+        reference, rows = pair
         if rows is None or len(rows) < FEWEST_ROWS:
             return ()
         primary = estimates.get(self.objective.metric)
-        return broken_columns(self._reference, rows, seen, None if primary is None else primary.explanation)
+        return broken_columns(reference, rows, seen, None if primary is None else primary.explanation)
+
+    def _own_reference(self, segment: str) -> SegmentReference | None:
+        if segment not in self._segments:
+            settings = self.settings
+            self._segments[segment] = segment_reference(
+                self.baseline, segment, settings.segments, self._estimates, settings.thresholds
+            )
+        return self._segments[segment]
 
     def _costs(self, rows: Rows | None, inputs: HealthInputs) -> tuple[Cost, ...]:
         """Return what costs accuracy, where any seems lost; a window that looks well costs no time."""
@@ -168,7 +186,7 @@ class Evaluator:
         estimate = inputs.estimates.get(self.objective.metric)
         blamed = blamed_columns(None if estimate is None else estimate.explanation, rows.schema.feature_names)
         broken = dict.fromkeys(blamed, 1.0) | {fault.column: fault.share for fault in inputs.faults}
-        asked = Asked(estimate, broken, self.settings.segments)
+        asked = Asked(estimate, broken, tuple(column.name for column in self.settings.segments))
         with single_threaded():
             return self._cost_model.costs(replace(rows, label=None), asked)
 

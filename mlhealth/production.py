@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ import pyarrow as pa
 from mlhealth.baseline import Baseline
 from mlhealth.budget import BudgetLimits, Ledger
 from mlhealth.clock import HOUR, to_iso
+from mlhealth.config import ModelConfig
+from mlhealth.configured import limits_of
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.normalise import Origin, normalise
@@ -20,6 +23,7 @@ from mlhealth.monitor import Evaluator
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.schema import ModelSchema
+from mlhealth.segments import SegmentColumn, segment_columns
 from mlhealth.slicing import FileWindow, row_windows, time_windows
 from mlhealth.tables import read_table, require_columns
 
@@ -78,17 +82,52 @@ def production_of(table: pa.Table, baseline: Baseline, name: str) -> Production:
     return Production(found.batch, timed, tuple(warnings))
 
 
-def reports(production: Production, evaluator: Evaluator, cut: Cut) -> Iterator[FileReport]:
-    """Yield the report of each window of a file, in order, each judged within the default false-alarm budget."""
-    limits = BudgetLimits.of(evaluator.baseline, evaluator.objective, window=cut.width or HOUR)
-    ledger = Ledger()
+@dataclass(frozen=True)
+class Judging:
+    """The false-alarm budget of a file's windows, and the columns by which its rows are told apart."""
+
+    limits: BudgetLimits
+    segments: tuple[SegmentColumn, ...] = ()
+
+    @classmethod
+    def default(cls, evaluator: Evaluator, cut: Cut) -> Self:
+        """Return the default budget, without segments."""
+        return cls(BudgetLimits.of(evaluator.baseline, evaluator.objective, window=cut.width or HOUR))
+
+    @classmethod
+    def configured(cls, baseline: Baseline, config: ModelConfig, cut: Cut) -> Self:
+        """Return what the service would judge by; windows cut by rows count as the configured length."""
+        columns = segment_columns(baseline, config.segments, config.segment_values)
+        shares = 1 + sum(len(column.segments) for column in columns)
+        return cls(limits_of(baseline, config, shares, cut.width), columns)
+
+
+def reports(
+    production: Production, evaluator: Evaluator, cut: Cut, judging: Judging | None = None
+) -> Iterator[FileReport]:
+    """Yield the reports of a file's windows in order, the overall one first, then one per segment that has rows.
+
+    `judging`: the false-alarm budget and the segments; by default the default budget, and none.
+    """
+    judging = judging or Judging.default(evaluator, cut)
+    schema, ledger = evaluator.baseline.schema, Ledger()
     for window in _windows(production, cut):
         profile = WindowProfile.of(window.batch, evaluator.baseline.layout)
-        schema = evaluator.baseline.schema
-        key = WindowKey(schema.model, schema.version, "", window.start, window.end)
         start, end = _shown(window, profile, production, cut)
-        report, ledger = ledger.judge(evaluator.evaluate(profile, key), limits)
-        yield FileReport(window.index, start, end, report)
+        for segment, batch in _parts(window.batch, judging.segments):
+            key = WindowKey(schema.model, schema.version, segment, window.start, window.end)
+            own = profile if not segment else WindowProfile.of(batch, evaluator.baseline.layout)
+            report, ledger = ledger.judge(evaluator.evaluate(own, key), judging.limits)
+            yield FileReport(window.index, start, end, report)
+
+
+def _parts(batch: EventBatch, columns: Sequence[SegmentColumn]) -> Iterator[tuple[str, EventBatch]]:
+    yield "", batch
+    for column in columns:
+        codes = column.codes(batch.table)
+        for place, segment in enumerate(column.segments):
+            if (rows := np.flatnonzero(codes == place)).size:
+                yield segment, batch.take(rows)
 
 
 def window_count(production: Production, cut: Cut) -> int:

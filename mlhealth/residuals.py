@@ -27,6 +27,8 @@ DEVIATION = "deviation"
 SERIES = "series"
 SIZES = (250, 1_000)
 """Rows of the windows that are replayed."""
+SMALL = 100
+"""Rows of the windows that are replayed where the reference is too short for any of the sizes above."""
 MOST_WINDOWS = 30
 """Windows replayed of each size at most: each costs as much as one window of production."""
 FEWEST_WINDOWS = 8
@@ -64,7 +66,8 @@ def residual_nulls(
 
     A metric for which the reference is too short at any window size has none.
     """
-    by_size = [replay(estimator, reference, objectives, rows) for rows in SIZES]
+    sizes = SIZES if len(reference) >= FEWEST_WINDOWS * SIZES[0] else (SMALL,)
+    by_size = [replay(estimator, reference, objectives, rows) for rows in sizes]
     primary = objectives[0].metric
     found: dict[tuple[str, str], Null] = {}
     for objective in objectives:

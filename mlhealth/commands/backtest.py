@@ -38,16 +38,23 @@ def backtest(
         str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Judge as the service would by this mlhealth.yaml.")
+    ] = None,
     output: Annotated[Format, typer.Option("--format", help="For people, or JSON lines.")] = Format.TABLE,
 ) -> None:
     """Replay past windows through the rules: when it would have alarmed, why, and the truth beside it."""
+    from dataclasses import replace
+
     from mlhealth.alerts.rules import DEFAULT_RULES, load_rules
     from mlhealth.backtest import outcomes
     from mlhealth.baseline_files import load
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import warn
+    from mlhealth.config import load as load_config
+    from mlhealth.configured import settings_of
     from mlhealth.monitor import EvaluationSettings, Evaluator
-    from mlhealth.production import Cut, read_production, reports
+    from mlhealth.production import Cut, Judging, read_production, reports
     from mlhealth.scorer import open_scorer
 
     width = None if window is None else parse_duration(window)
@@ -55,10 +62,13 @@ def backtest(
     rule_set = load_rules(rules or [DEFAULT_RULES])
     fitted = load(baseline)
     asked = None if scorer is None else open_scorer(scorer, fitted.schema)
-    evaluator = Evaluator(fitted, EvaluationSettings(method=method, scorer=asked))
+    block = None if config is None else load_config(config).model(fitted.schema.model)
+    settings = EvaluationSettings() if block is None else settings_of(block, fitted)
+    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
+    judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
     warn(production.warnings)
-    done = list(outcomes(reports(production, evaluator, cut), rule_set))
+    done = list(outcomes(reports(production, evaluator, cut, judging), rule_set))
     if output is Format.JSON:
         _print_json(done, fitted.primary)
     else:

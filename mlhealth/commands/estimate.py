@@ -37,25 +37,35 @@ def estimate(
         str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
     ] = None,
     method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Judge as the service would by this mlhealth.yaml.")
+    ] = None,
     output: Annotated[
         Format, typer.Option("--format", help="A table for people, or a JSON object per window.")
     ] = Format.TABLE,
 ) -> None:
     """Estimate each window's performance, health and drift from a file without labels."""
+    from dataclasses import replace
+
     from mlhealth.baseline_files import load
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import warn
+    from mlhealth.config import load as load_config
+    from mlhealth.configured import settings_of
     from mlhealth.monitor import EvaluationSettings, Evaluator
-    from mlhealth.production import Cut, read_production, reports
+    from mlhealth.production import Cut, Judging, read_production, reports
     from mlhealth.scorer import open_scorer
 
     cut = Cut(window_rows, None if window is None else parse_duration(window))
     fitted = load(baseline)
     asked = None if scorer is None else open_scorer(scorer, fitted.schema)
-    evaluator = Evaluator(fitted, EvaluationSettings(method=method, scorer=asked))
+    block = None if config is None else load_config(config).model(fitted.schema.model)
+    settings = EvaluationSettings() if block is None else settings_of(block, fitted)
+    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
+    judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
     warn(production.warnings)
-    found = reports(production, evaluator, cut)
+    found = reports(production, evaluator, cut, judging)
     if output is Format.JSON:
         _print_json(found)
     else:
@@ -108,7 +118,10 @@ def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
     for item in kept:
         if item.report.health.status is not HealthStatus.HEALTHY:
             reasons = "; ".join(reason.text for reason in item.report.health.reasons)
-            console.print(f"window {item.window}: {reasons}", markup=False, highlight=False, soft_wrap=True)
+            segment = f" {item.report.key.segment}" if item.report.key.segment else ""
+            console.print(
+                f"window {item.window}{segment}: {reasons}", markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def _cells(item: FileReport, primary: str) -> tuple[str, ...]:
@@ -126,7 +139,7 @@ def _cells(item: FileReport, primary: str) -> tuple[str, ...]:
     score = "–" if health.score is None else f"{health.score:.0f}"
     return (
         str(item.window),
-        str(item.start).removesuffix(":00Z").replace("T", " "),
+        escape(report.key.segment) or str(item.start).removesuffix(":00Z").replace("T", " "),
         f"{report.rows:,}",
         escape(value),
         status,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlhealth.baseline import Baseline
@@ -23,35 +22,14 @@ from mlhealth.labelled import LabelReader
 from mlhealth.monitor import Evaluator
 from mlhealth.profile import ProfileLayout
 from mlhealth.scorer import open_scorer
+from mlhealth.segments import segment_columns
 from mlhealth.sources.schema_registry import SchemaRegistry
 from mlhealth.store import baselines
 from mlhealth.store.database import Database
 from mlhealth.windows import WindowSpec
 
-OTHER = "(other)"
-"""The segment of values that are missing or not among a column's most frequent ones."""
 _KEPT = 256
 """How many baselines are kept ready."""
-
-
-@dataclass(frozen=True)
-class SegmentColumn:
-    """A column by which traffic is told apart, and its values that get profiles of their own."""
-
-    name: str
-    values: tuple[str, ...]
-
-    @property
-    def segments(self) -> tuple[str, ...]:
-        """Names of the segments, the one of all other values last."""
-        return tuple(f"{self.name}={value}" for value in (*self.values, OTHER))
-
-    def codes(self, table: pa.Table) -> NDArray[np.int64]:
-        """Return for each row the position of its segment in `segments`, shape (rows,)."""
-        found = pc.index_in(table.column(self.name), value_set=pa.array(self.values, type=pa.string()))
-        return np.asarray(
-            pc.fill_null(found, len(self.values)).to_numpy(zero_copy_only=False), dtype=np.int64
-        )
 
 
 class Runtime:
@@ -62,9 +40,7 @@ class Runtime:
         self.config = config
         self._registry = registry
         self.spec = window_spec(config)
-        self.segments = tuple(
-            _segment_column(baseline, name, config.segment_values) for name in self._segment_names()
-        )
+        self.segments = segment_columns(baseline, config.segments, config.segment_values)
 
     @property
     def layout(self) -> ProfileLayout:
@@ -82,7 +58,7 @@ class Runtime:
         schema = self.baseline.schema
         spec = self.config.scorer and self.config.scorer.replace("{version}", schema.version)
         scorer = open_scorer(spec, schema) if spec else None
-        return Evaluator(self.baseline, replace(settings_of(self.config), scorer=scorer))
+        return Evaluator(self.baseline, replace(settings_of(self.config, self.baseline), scorer=scorer))
 
     @cached_property
     def limits(self) -> BudgetLimits:
@@ -118,21 +94,10 @@ class Runtime:
         mask = None if sample is None else self.in_segment(sample, segment)
         return sample if sample is None or mask is None else sample.filter(pa.array(mask))
 
-    def _segment_names(self) -> tuple[str, ...]:
-        texts = {*self.baseline.schema.segments, *self.baseline.schema.categorical}
-        return tuple(name for name in self.config.segments if name in texts)
-
 
 def window_spec(config: ModelConfig) -> WindowSpec:
     """Return how a model's windows are cut."""
     return WindowSpec(config.window, config.lateness, config.revise, config.allowance, config.empty_windows)
-
-
-def _segment_column(baseline: Baseline, name: str, most: int) -> SegmentColumn:
-    """Return the column with its most frequent values in the reference rows, the same on every worker."""
-    counts = pc.value_counts(baseline.rows.column(name)).to_pylist()
-    known = sorted((-c["counts"], c["values"]) for c in counts if c["values"] is not None)
-    return SegmentColumn(name, tuple(value for _, value in known[:most]))
 
 
 class Models:

@@ -10,7 +10,16 @@ from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.synthetic import synthetic_rows
 from mlhealth.objective import Objective
-from mlhealth.residuals import DEVIATION, FEWEST_WINDOWS, NULL, RESIDUAL, dependence, replay, residual_nulls
+from mlhealth.residuals import (
+    DEVIATION,
+    FEWEST_WINDOWS,
+    NULL,
+    RESIDUAL,
+    SMALL,
+    dependence,
+    replay,
+    residual_nulls,
+)
 
 OBJECTIVE = Objective("accuracy", 0.05)
 
@@ -45,7 +54,7 @@ def test_nulls_become_a_spread() -> None:
 
 def test_a_short_reference_tells_nothing() -> None:
     """With fewer than eight windows there is no spread, and the limits take intervals at their word."""
-    estimator, inputs = fitted(FEWEST_WINDOWS * 250 - 1)
+    estimator, inputs = fitted(FEWEST_WINDOWS * SMALL - 1)
     assert residual_nulls(estimator, inputs.reference, [OBJECTIVE], np.random.default_rng(0)) == {}
     assert BudgetLimits(OBJECTIVE, 7.0, 0.01).spread is None
 
