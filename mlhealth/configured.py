@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mlhealth.baseline import Baseline
-from mlhealth.budget_limits import AlarmBudget, BudgetLimits
+from mlhealth.budget_limits import LEAST_WINDOWS, AlarmBudget, BudgetLimits
+from mlhealth.clock import DAY, format_duration
 from mlhealth.config import ModelConfig
 from mlhealth.detectors import Season
 from mlhealth.detectors.pinned import pinned
@@ -11,6 +12,9 @@ from mlhealth.errors import ConfigError
 from mlhealth.monitor import EvaluationSettings
 from mlhealth.objective import Objective
 from mlhealth.segments import segment_columns
+
+MOST_WINDOWS = 1_000_000.0
+"""Windows to one page from which a budget is so tight that hardly anything is found."""
 
 
 def settings_of(config: ModelConfig, baseline: Baseline) -> EvaluationSettings:
@@ -21,6 +25,38 @@ def settings_of(config: ModelConfig, baseline: Baseline) -> EvaluationSettings:
         thresholds=pinned(config.thresholds),
         segments=segment_columns(baseline, config.segments, config.segment_values),
     )
+
+
+def remarks(config: ModelConfig, shares: int, width: int | None = None) -> list[str]:
+    """Return one sentence on each thing that the false-alarm budget cannot do at these windows; none where all is well.
+
+    >>> remarks(ModelConfig(false_alarms="20 per 1d"), 1)[0][:52]
+    'a budget of 20 per 1d cannot be spent: a day has 24 '
+    """
+    accepted, window = config.false_alarms, width or config.window
+    metrics = 1 + len(config.guard)
+    windows = AlarmBudget(accepted.alarms, accepted.per).windows(window, shares * metrics)
+    told = f"{accepted.alarms:g} per {format_duration(accepted.per)}"
+    if windows < LEAST_WINDOWS:
+        most = accepted.per / window / LEAST_WINDOWS
+        most = accepted.per / window / LEAST_WINDOWS
+        text = (
+            f"a budget of {told} cannot be spent: {_period(accepted.per)} has {accepted.per / window:g} windows, and a "
+            f"page needs {LEAST_WINDOWS:g}; it is read as {most:.3g} per {format_duration(accepted.per)}, "
+            "or choose shorter windows"
+        )
+        return [text]
+    if windows > MOST_WINDOWS:
+        text = (
+            f"a budget of {told}, split over {shares * metrics} shares, allows one page in {windows:,.0f} windows of "
+            "each: small losses will not be found; guard fewer segments or metrics, or allow more pages"
+        )
+        return [text]
+    return []
+
+
+def _period(micros: int) -> str:
+    return "a day" if micros == DAY else format_duration(micros)
 
 
 def limits_of(baseline: Baseline, config: ModelConfig, shares: int, width: int | None = None) -> BudgetLimits:

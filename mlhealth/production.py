@@ -15,7 +15,7 @@ from mlhealth.baseline import Baseline
 from mlhealth.budget import BudgetLimits, Ledger
 from mlhealth.clock import HOUR, to_iso
 from mlhealth.config import ModelConfig
-from mlhealth.configured import limits_of
+from mlhealth.configured import limits_of, remarks
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.normalise import Origin, normalise
@@ -84,10 +84,14 @@ def production_of(table: pa.Table, baseline: Baseline, name: str) -> Production:
 
 @dataclass(frozen=True)
 class Judging:
-    """The false-alarm budget of a file's windows, and the columns by which its rows are told apart."""
+    """The false-alarm budget of a file's windows, and the columns by which its rows are told apart.
+
+    `remarks`: what the budget cannot do, one sentence each.
+    """
 
     limits: BudgetLimits
     segments: tuple[SegmentColumn, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def default(cls, evaluator: Evaluator, cut: Cut) -> Self:
@@ -99,7 +103,8 @@ class Judging:
         """Return what the service would judge by; windows cut by rows count as the configured length."""
         columns = segment_columns(baseline, config.segments, config.segment_values)
         shares = 1 + sum(len(column.segments) for column in columns)
-        return cls(limits_of(baseline, config, shares, cut.width), columns)
+        found = tuple(remarks(config, shares, cut.width))
+        return cls(limits_of(baseline, config, shares, cut.width), columns, found)
 
 
 def reports(

@@ -67,7 +67,7 @@ def backtest(
     evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
     judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
-    warn(production.warnings)
+    warn([*production.warnings, *(() if judging is None else judging.remarks)])
     done = list(outcomes(reports(production, evaluator, cut, judging), rule_set))
     if output is Format.JSON:
         _print_json(done, fitted.primary)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.config import Config
+    from mlhealth.baseline import Baseline
+    from mlhealth.config import Config, ModelConfig
     from mlhealth.store.database import Database
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
@@ -29,7 +30,7 @@ def push(
     """Put a baseline into the store, and let it speak for its model version."""
     from mlhealth.baseline_files import load
     from mlhealth.clock import SystemClock
-    from mlhealth.commands.terminal import stderr
+    from mlhealth.commands.terminal import stderr, warn
     from mlhealth.store import baselines
 
     baseline = load(folder)
@@ -41,6 +42,7 @@ def push(
             window = settings.model(baseline.schema.model).window
             baselines.activate(connection, name, now, window=window)
     schema = baseline.schema
+    warn(_remarks(settings.model(schema.model), baseline))
     stderr().print(f"baseline {name[:12]} of {schema.model} version {schema.version} is in the store")
     typer.echo(name)
 
@@ -94,6 +96,15 @@ def list_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
             to_iso(row.created),
         )
     Console().print(table)
+
+
+def _remarks(config: ModelConfig, baseline: Baseline) -> list[str]:
+    """Return what the model's false-alarm budget cannot do."""
+    from mlhealth.configured import remarks
+    from mlhealth.segments import segment_columns
+
+    columns = segment_columns(baseline, config.segments, config.segment_values)
+    return remarks(config, 1 + sum(len(column.segments) for column in columns))
 
 
 def opened(config: Path) -> tuple[Config, Database]:

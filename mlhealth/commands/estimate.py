@@ -64,7 +64,7 @@ def estimate(
     evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
     judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
-    warn(production.warnings)
+    warn([*production.warnings, *(() if judging is None else judging.remarks)])
     found = reports(production, evaluator, cut, judging)
     if output is Format.JSON:
         _print_json(found)
