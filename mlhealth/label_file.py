@@ -27,7 +27,7 @@ class LabelFile:
 def read_label_file(path: Path, schema: ModelSchema, now: int) -> LabelFile:
     """Return the labels in a file, as of `now` where a row does not say; raises DataError where it holds none."""
     names = Names.of(schema)
-    table = read_table(path, texts=(KEY, *names.id, *names.label))
+    table = read_table(path, texts=(KEY, *names.id, *(names.key or ())[:1], *names.label))
     if not set(names.label) & set(table.column_names):
         raise DataError(f"{path}: there is no column {' or '.join(map(repr, names.label))} with the labels")
     reading = Reading(names, schema)

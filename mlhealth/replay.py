@@ -38,7 +38,8 @@ class Replay:
                 f"{name}: a replay needs event times; name the column in the schema (columns.timestamp)"
             )
         times = to_micros(table.column(schema.timestamp))
-        if schema.id is None or schema.id not in table.column_names:
+        named = schema.key or schema.id
+        if named is None or named not in table.column_names:
             numbers = pa.array(np.arange(table.num_rows, dtype=np.int64))
             table = table.append_column(schema.id or ID_FIELD, numbers)
         order = np.argsort(times, kind="stable")

@@ -45,7 +45,8 @@ class ModelSchema:
     """The columns of one model version, with everything inferred that the user left out.
 
     `classes` are canonical texts (see `canonical_text`), the negative one first for a binary task, sorted for
-    multiclass, empty for regression. `scores` are column names in the order of `classes`; a binary task has one,
+    multiclass, empty for regression. `key` is the column that names an event together with its time, where events have
+    no `id`. `scores` are column names in the order of `classes`; a binary task has one,
     the probability of the positive class; regression none, and so may be a classifier that logs labels only.
     """
 
@@ -61,6 +62,7 @@ class ModelSchema:
     timestamp: str | None = None
     id: str | None = None
     segments: tuple[str, ...] = ()
+    key: str | None = None
 
     @property
     def numeric(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ class Columns(Strict):
     label: Text | None = None
     timestamp: Text | None = None
     id: Text | None = None
+    key: Text | None = None
     positive_class: Text | None = None
     segments: tuple[Text, ...] = ()
 
@@ -92,6 +93,7 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
     `name` is how messages call the schema file. Raises ConfigError where the two do not fit.
     """
     _check_columns(spec, reference, name)
+    _check_key(spec.columns, name)
     task = spec.task or _infer_task(spec, reference)
     features, warnings = _features(spec, reference)
     if not features:
@@ -113,6 +115,7 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
             label=columns.label,
             timestamp=columns.timestamp,
             id=columns.id,
+            key=columns.key,
             segments=columns.segments,
         ),
         tuple(warnings),
@@ -136,6 +139,7 @@ def _roles(columns: Columns) -> dict[str, str]:
         "label": columns.label,
         "timestamp": columns.timestamp,
         "id": columns.id,
+        "key": columns.key,
     }
     roles = {column: f"columns.{key}" for key, column in named.items() if column is not None}
     if isinstance(columns.score, str):
@@ -147,7 +151,7 @@ def _roles(columns: Columns) -> dict[str, str]:
 
 def _check_columns(spec: SchemaFile, reference: pa.Table, name: str) -> None:
     present = reference.column_names
-    optional = {spec.columns.timestamp, spec.columns.id}
+    optional = {spec.columns.timestamp, spec.columns.id, spec.columns.key}
     wanted = {c: key for c, key in _roles(spec.columns).items() if c not in optional}
     wanted |= dict.fromkeys(spec.columns.segments, "columns.segments") | {
         c: f"features.{c}" for c in spec.features
@@ -163,6 +167,17 @@ def _check_columns(spec: SchemaFile, reference: pa.Table, name: str) -> None:
             raise ConfigError(
                 f"{name}: key 'features.{column}' names the column of {_roles(spec.columns)[column]!r}"
             )
+
+
+def _check_key(columns: Columns, name: str) -> None:
+    if columns.key is None:
+        return
+    if columns.id is not None:
+        raise ConfigError(f"{name}: key 'columns.key' has no meaning beside 'columns.id'; remove one of them")
+    if columns.timestamp is None:
+        raise ConfigError(
+            f"{name}: key 'columns.key' names an event by its time too; name 'columns.timestamp'"
+        )
 
 
 def _infer_task(spec: SchemaFile, reference: pa.Table) -> Task:

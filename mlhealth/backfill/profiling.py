@@ -109,7 +109,15 @@ def _read(piece: Piece, schema: ModelSchema) -> pa.Table:
 
 def columns_of(schema: ModelSchema) -> frozenset[str]:
     """Return the columns of a table that a baseline looks at."""
-    named = (schema.prediction, schema.label, schema.timestamp, schema.id, *schema.scores, *schema.segments)
+    named = (
+        schema.prediction,
+        schema.label,
+        schema.timestamp,
+        schema.id,
+        schema.key,
+        *schema.scores,
+        *schema.segments,
+    )
     return frozenset(name for name in (*named, *schema.feature_names) if name)
 
 

@@ -135,7 +135,7 @@ def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
     types = {feature.name: _STORED[feature.storage] for feature in schema.features}
     types |= {score: pa.float64() for score in schema.scores}
     types[schema.prediction] = _STORED[schema.prediction_storage]
-    for name in (*schema.segments, schema.label, schema.timestamp, schema.id, ID_FIELD):
+    for name in (*schema.segments, schema.label, schema.timestamp, schema.id, schema.key, ID_FIELD):
         if name is not None and name not in types and name in event:
             types[name] = _type_of(event[name])
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
@@ -181,6 +181,7 @@ def _wanted(schema: ModelSchema) -> list[str]:
         schema.label,
         schema.timestamp,
         schema.id,
+        schema.key,
         ID_FIELD,
         *schema.scores,
         *schema.segments,

@@ -1,9 +1,10 @@
 """Label messages → labels by event key: which event, what was true, and when that was known.
 
-A label is a flat object: the event's id under the schema's own column name, `id` or `event_id`; its true class or value
-under the schema's label column or `label`; optionally `at`, when it was so, for corrections that overtake each other. A
-message holds one object, several lines of them, or an Arrow stream with these columns. An event without an id of its
-own is named by `__key`, the number under which `mlhealth label suggest` writes it.
+A label is a flat object: the event's id under the schema's own column name, `id` or `event_id`, or its key and time
+where events are named by those (`columns.key`); its true class or value under the schema's label column or `label`; optionally
+`at`, when it was so, for corrections that overtake each other. A message holds one object, several lines of them, or an
+Arrow stream with these columns. An event without an id of its own is named by `__key`, the number under which
+`mlhealth label suggest` writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.batch import KEY
 from mlhealth.events.keys import text_keys
 from mlhealth.events.messages import Messages
-from mlhealth.events.normalise import ID_FIELD
+from mlhealth.events.normalise import ID_FIELD, keyed_ids
+from mlhealth.events.timestamps import UNKNOWN, to_micros
 from mlhealth.records import Rejection
 from mlhealth.schema import ModelSchema, canonical_text
 
@@ -37,10 +39,11 @@ _ARROW = b"\xff\xff\xff\xff"
 
 @dataclass(frozen=True)
 class Names:
-    """Under which names a label's parts are looked for, the first that is there."""
+    """Under which names a label's parts are looked for, the first that is there; `key`: those of key and time."""
 
     id: tuple[str, ...]
     label: tuple[str, ...]
+    key: tuple[str, str] | None = None
     at: str = "at"
 
     @classmethod
@@ -48,9 +51,11 @@ class Names:
         """Return the names that labels of a model may use."""
         own = () if schema.id is None else (schema.id,)
         told = () if schema.label is None else (schema.label,)
-        return cls(
-            tuple(dict.fromkeys((*own, "id", "event_id", ID_FIELD))), tuple(dict.fromkeys((*told, "label")))
-        )
+        keyed = None
+        if schema.key is not None and schema.timestamp is not None:
+            keyed = schema.key, schema.timestamp
+        ids = dict.fromkeys((*own, "id", "event_id", ID_FIELD))
+        return cls(tuple(ids), tuple(dict.fromkeys((*told, "label"))), keyed)
 
 
 @dataclass(frozen=True)
@@ -157,13 +162,25 @@ def class_index(values: Sequence[str | None], schema: ModelSchema) -> NDArray[np
 def _event(given: Mapping[str, Any], names: Names) -> tuple[str | None, int]:
     """Return the id of a label's event, or None and its key; raises ValueError where there is neither."""
     event = next((given[name] for name in names.id if given.get(name) is not None), None)
+    if event is None and names.key is not None and given.get(names.key[0]) is not None:
+        return _keyed_id(given[names.key[0]], given.get(names.key[1])), 0
     if event is None and str(given.get(KEY, "")).isdigit() and int(given[KEY]) < 2**64:
         return None, int(given[KEY])
     if event is None:
-        raise ValueError(f"the event's id is missing ({' or '.join(names.id[:3])})")
+        wanted = " or ".join(names.id[:3]) if names.key is None else " and ".join(names.key)
+        raise ValueError(f"the event's id is missing ({wanted})")
     if isinstance(event, dict | list) or event == "":
         raise ValueError("the event's id is not a single value")
     return canonical_text(event), 0
+
+
+def _keyed_id(key: object, time: object) -> str:
+    """Return the id of an event that is named by its key and its time, read as the events' own times are."""
+    micros = int(to_micros(pa.chunked_array([pa.array([time])]))[0]) if time is not None else UNKNOWN
+    if micros == UNKNOWN:
+        raise ValueError("the event's time is missing or cannot be read")
+    found = keyed_ids(pa.array([canonical_text(key)]), pa.array([micros], type=pa.int64()))
+    return str(found[0].as_py())
 
 
 def _time(value: object, written: int) -> int:

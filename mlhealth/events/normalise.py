@@ -102,7 +102,7 @@ def normalise(
             out.columns[segment] = _texts(table, segment)
     if labels or (labels is None and schema.label in table.column_names):
         out.columns[LABEL] = _labels(table, schema)
-    ids = _ids(table, schema)
+    ids = _ids(table, schema, out.columns[TIME])
     out.columns[ID] = ids
     out.columns[KEY] = _keys(ids, origin)
     return _finish(out, schema, origin)
@@ -180,12 +180,19 @@ def _labels(table: pa.Table, schema: ModelSchema) -> NDArray[np.generic]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _ids(table: pa.Table, schema: ModelSchema) -> pa.Array:
+def _ids(table: pa.Table, schema: ModelSchema, times: NDArray[np.generic] | pa.Array) -> pa.Array:
     """Return the events' own ids as texts, null where they have none."""
+    if schema.key is not None and schema.key in table.column_names:
+        return keyed_ids(to_text(table.column(schema.key)), pa.array(times, type=pa.int64()))
     name = schema.id if schema.id is not None else ID_FIELD
     if name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
     return to_text(table.column(name))
+
+
+def keyed_ids(keys: pa.Array, times: pa.Array) -> pa.Array:
+    """Return the ids of events that are named by a key and their time (microseconds); null where either is."""
+    return pc.binary_join_element_wise(keys, times.cast(pa.string()), "@")
 
 
 def _keys(ids: pa.Array, origin: Origin) -> NDArray[np.uint64]:

@@ -127,7 +127,7 @@ def columns_of(exchange: Exchange, reading: Reading) -> tuple[int, Columns]:
 def wanted(reading: Reading) -> frozenset[str]:
     """Return every column that a schema reads from an event."""
     schema = reading.schema
-    named = (schema.prediction, schema.timestamp, schema.id, *schema.scores, *schema.segments)
+    named = (schema.prediction, schema.timestamp, schema.id, schema.key, *schema.scores, *schema.segments)
     return frozenset([*schema.feature_names, *(name for name in named if name is not None)])
 
 
