@@ -139,13 +139,13 @@ class Pairing:
         for partition, reached in self._reached.items():
             lowest[partition.number] = min(reached, lowest.get(partition.number, reached))
         lost: list[Waiting] = []
+        count, size = len(self._waiting), self._bytes
         for waiting in self._waiting.values():
-            over = len(self._waiting) - len(lost) > self._config.max_halves or (
-                self._bytes - sum(len(w.body) for w in lost[-1:]) > self._config.max_bytes
-            )
+            over = count > self._config.max_halves or size > self._config.max_bytes
             if not over and waiting.written + self._config.window >= lowest.get(waiting.partition.number, 0):
                 break
             lost.append(waiting)
+            count, size = count - 1, size - len(waiting.body)
         for waiting in lost:
             self._drop(waiting)
         return lost
