@@ -31,6 +31,7 @@ GROUPS = (
     "timeline",
     "label",
     "db",
+    "store",
     "deadletter",
     "token",
     "doctor",

@@ -16,6 +16,7 @@ from mlhealth.listen_config import ListenConfig
 from mlhealth.outbound_config import OutboundConfig
 from mlhealth.payload_config import PairingConfig, PayloadConfig, SchemaRegistryConfig
 from mlhealth.receiver_config import ReceiverConfig, RegistryConfig, TrainingConfig, WatchdogConfig
+from mlhealth.retention_config import RetentionConfig
 from mlhealth.strict_model import Duration, Secret, Strict
 from mlhealth.strict_yaml import Document, Location, parse, text_of, validated
 
@@ -248,6 +249,7 @@ class Config(Strict):
     training: Mapping[str, TrainingConfig] = {}
     registry: RegistryConfig | None = None
     watchdog: WatchdogConfig = WatchdogConfig()
+    retention: RetentionConfig = RetentionConfig()
 
     @property
     def address(self) -> str:

@@ -1,4 +1,4 @@
-"""`mlhealth db upgrade`: bring a store to this version's schema."""
+"""`mlhealth db upgrade`: the same as `mlhealth store upgrade`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mlhealth.commands.store import upgrade
 
 group = typer.Typer(name="db", help="The store's schema.", no_args_is_help=True)
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
@@ -24,13 +26,4 @@ def _db() -> None:
 @group.command("upgrade")
 def upgrade_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     """Bring the store to the schema of this version of mlhealth; stop every other process first."""
-    from mlhealth.commands.terminal import stderr
-    from mlhealth.config import load
-    from mlhealth.store import schema
-    from mlhealth.store.database import Database
-
-    before, after = schema.upgrade(Database.open(load(config).store))
-    if before == after:
-        stderr().print(f"the store has schema {after}: nothing to do")
-    else:
-        stderr().print(f"the store's schema is {after} (was {before or 'empty'})")
+    upgrade(config)

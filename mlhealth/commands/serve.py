@@ -35,7 +35,7 @@ def serve(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     service.database.claim()
     stop = threading.Event()
     background = _background(service, stop)
-    threads = service.alerts.start(stop)
+    threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
     _answer(service, stop, background)
     _end(background, threads, stop)
 
@@ -49,7 +49,8 @@ def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     background = _background(service, stop)
-    threads = service.alerts.start(stop)
+    threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
+    probes = None if metrics_port is None else _probes(service, metrics_port, background)
     while not stop.wait(0.5):
         pass
     _end(background, threads, stop)
@@ -91,6 +92,12 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
     from mlhealth.api.oidc import Oidc
     from mlhealth.api.services import Services
     from mlhealth.app import door
+def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
+    from mlhealth.housekeeping import Housekeeper
+
+    return Housekeeper(service.database, service.config, service.clock).start(stop)
+
+
     from mlhealth.queries import Queries
     from mlhealth.store.tokens import Tokens
 

@@ -55,7 +55,7 @@ def check_schema(found: str | None) -> Finding:
         return warning("schema", "the store is empty", "the first start makes the tables")
     if found in schema.KNOWN:
         seen = f"{found}, this version needs {schema.NEWEST}"
-        return fault("schema", seen, "stop all processes, back up the store, run `mlhealth db upgrade`")
+        return fault("schema", seen, "stop all processes, back up the store, run `mlhealth store upgrade`")
     return fault(
         "schema", f"{found}, made by a newer mlhealth", "upgrade mlhealth, or restore an older backup"
     )

@@ -73,6 +73,13 @@ class Database:
         handle.flush()
         self._lock = handle
 
+    def vacuum(self) -> None:
+        """Give the room of deleted rows back to the disk; PostgreSQL does so by itself."""
+        if self.is_sqlite:
+            with _translated(self.engine.url), self.engine.connect() as connection:
+                raw: Any = connection.connection.driver_connection
+                raw.execute("VACUUM")
+
     def close(self) -> None:
         """Let go of every connection and of the claim."""
         self.engine.dispose()

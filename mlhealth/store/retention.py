@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
@@ -97,6 +96,15 @@ class _Span:
         return None if age is None else min(self.reached - age, self.final_end)
 
 
+@dataclass(frozen=True)
+class _Day:
+    """Windows that are merged together."""
+
+    segment: str
+    baseline: str
+    day: int
+
+
 def _retain_version(database: Database, span: _Span, ages: Ages, layouts: _Layouts) -> Retained:
     done = Retained(merged=_merge_days(database, span, ages.windows, layouts))
     with _alone(database) as connection:
@@ -118,11 +126,11 @@ def _merge_days(database: Database, span: _Span, age: int | None, layouts: _Layo
     mine = (t.model == span.name[0], t.version == span.name[1], t.end <= before - before % DAY)
     query = sa.select(t.segment, t.baseline, day).where(*mine).distinct().order_by(day)
     with database.read() as connection:
-        groups = connection.execute(query).all()
+        groups = [_Day(*row) for row in connection.execute(query)]
     return sum(_merge_day(database, span, group, layouts) for group in groups)
 
 
-def _merge_day(database: Database, span: _Span, group: sa.Row[Any], layouts: _Layouts) -> int:
+def _merge_day(database: Database, span: _Span, group: _Day, layouts: _Layouts) -> int:
     t = window_profiles.c
     key = {
         "model": span.name[0],

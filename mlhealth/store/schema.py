@@ -63,6 +63,20 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     return before, NEWEST
 
 
+def downgrade(database: Database, to: str) -> str:
+    """Take the store back to an older schema and return the one it had; raises ConflictError where that cannot be."""
+    from alembic import command
+
+    with database.begin() as connection:
+        before = current(connection)
+        if before not in KNOWN or to not in KNOWN or KNOWN.index(to) < KNOWN.index(before):
+            raise ConflictError(
+                f"the store has schema {before}; it can be taken back to {', '.join(KNOWN[1:])}"
+            )
+        command.downgrade(alembic_config(connection), to)
+    return before
+
+
 def ensure(database: Database) -> None:
     """Make an empty store ready; raises ConflictError where it has another version's schema."""
     with database.read() as connection:
@@ -72,7 +86,8 @@ def ensure(database: Database) -> None:
     elif before != NEWEST:
         _refuse_newer(before)
         raise ConflictError(
-            f"the store has schema {before}, this version needs {NEWEST}: stop all processes, run mlhealth db upgrade"
+            f"the store has schema {before}, this version needs {NEWEST}: stop all processes,"
+            " run mlhealth store upgrade"
         )
 
 

@@ -195,7 +195,7 @@ def test_a_database_that_is_down(tmp_path: Path) -> None:
 def test_an_old_schema(here: Installation) -> None:
     """A store of an older version is told from one of a newer version."""
     here.execute("UPDATE alembic_version SET version_num = '0001'")
-    assert "mlhealth db upgrade" in here.fault("schema")
+    assert "mlhealth store upgrade" in here.fault("schema")
     here.execute("UPDATE alembic_version SET version_num = '9999'")
     assert "upgrade mlhealth" in here.fault("schema")
 
