@@ -50,7 +50,6 @@ def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
         signal.signal(number, lambda *_: stop.set())
     background = _background(service, stop)
     threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
-    probes = None if metrics_port is None else _probes(service, metrics_port, background)
     while not stop.wait(0.5):
         pass
     _end(background, threads, stop)
