@@ -1,10 +1,10 @@
 """Label messages → labels by event key: which event, what was true, and when that was known.
 
 A label is a flat object: the event's id under the schema's own column name, `id` or `event_id`, or its key and time
-where events are named by those (`columns.key`); its true class or value under the schema's label column or `label`; optionally
-`at`, when it was so, for corrections that overtake each other. A message holds one object, several lines of them, or an
-Arrow stream with these columns. An event without an id of its own is named by `__key`, the number under which
-`mlhealth label suggest` writes it.
+where events are named by those (`columns.key`); its true class or value under the schema's label column or `label`;
+optionally `at`, when it was so, for corrections that overtake each other. A message holds one object, several lines of
+them, or an Arrow stream with these columns. An event without an id of its own is named by `__key`, the number under
+which `mlhealth label suggest` writes it.
 """
 
 from __future__ import annotations
