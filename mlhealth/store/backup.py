@@ -35,7 +35,7 @@ def backup(database: Database, target: Path) -> int:
 
 def restore(database: Database, source: Path) -> None:
     """Put a backup in the store's place; the caller has claimed the store. Raises ConfigError for a damaged one."""
-    target = _file(database, "pg_restore --clean --if-exists --dbname=URL mlhealth.dump")
+    target = _file(database, "createdb a new database, then pg_restore --dbname=URL mlhealth.dump")
     try:
         check(source)
     except (sqlite3.Error, OSError) as error:
