@@ -2,8 +2,9 @@
 
 A stream is made of blocks of neighbouring reference windows (moving-block bootstrap, Kuensch 1989), so that windows
 which err alike stay together. What a few dozen windows cannot show is added: each drawn residual is smeared by
-Student's t, with the width of a kernel estimate of as many values, and each stream errs throughout by one draw of the
-reference metric's own sampling error. The limit is the one at which pages open as often as the budget allows; where
+Student's t, with the width of a kernel estimate of as many values; each stream has a spread of its own, as uncertain
+as that of so few values which err alike; and it errs throughout by one draw of the reference metric's own sampling
+error. The limit is the one at which pages open as often as the budget allows; where
 that is too seldom to count, it is extrapolated: the logarithm of the windows between two pages grows linearly with it.
 """
 
@@ -15,14 +16,16 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlhealth.budget_limits import BudgetLimits, Floats, Spread, gains
+from mlhealth.budget_limits import LEAST_SCALE, BudgetLimits, Floats, Spread, gains
 
 STREAMS = 256
 """Streams drawn, each with an error of its own in the reference metric."""
 WINDOWS = 600
 """Windows of each stream."""
-BLOCK = 4
+BLOCK = 8
 """Neighbouring windows drawn together."""
+FEWEST = 4.0
+"""Independent windows that a reference is worth at least, however alike its windows err."""
 LEAST = 2.5
 """Evidence (nats) that a page is worth at least."""
 COUNTED = 25
@@ -96,10 +99,22 @@ def _losses(spread: Spread, place: int, reference_error: float) -> Floats:
     count = -(-WINDOWS // BLOCK)
     starts = rng.integers(0, len(known), (STREAMS, count))
     drawn = known[(starts[..., None] + np.arange(BLOCK)) % len(known)].reshape(STREAMS, -1)[:, :WINDOWS]
-    width = max(float(np.std(known)), 0.3) * len(known) ** -0.2
+    width = max(float(np.std(known)), LEAST_SCALE) * len(known) ** -0.2
     smeared = drawn + width * rng.standard_t(spread.freedom, drawn.shape)
+    worth = max(len(known) / _alike(known) - 1.0, FEWEST)
+    smeared = smeared * np.sqrt(worth / rng.chisquare(worth, (STREAMS, 1)))
     own = reference_error * rng.standard_normal((STREAMS, 1))
     return np.asarray(smeared * spread.deviation[place] + own)
+
+
+def _alike(known: Floats) -> float:
+    """Return how many neighbouring windows are worth one independent one, at least 1: by their first correlation."""
+    centred = known - known.mean()
+    power = float(centred @ centred)
+    first = float(centred[1:] @ centred[:-1]) / power if power > 0.0 else 0.0
+    # A correlation of so few values may be larger by chance than it seems.
+    first = min(max(first + 1.0 / np.sqrt(len(known)), 0.0), 0.9)
+    return (1.0 + first) / (1.0 - first)
 
 
 def _pages(gained: Floats, limit: float) -> int:

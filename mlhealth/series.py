@@ -26,8 +26,10 @@ QUIET = 20_000.0
 """Windows between two false drifts of a single column."""
 BOUNDS = (-2.0, 3.0)
 """Normal scores are kept within, so that one window alone drifts nothing."""
-KEPT_VALUES = 60
+KEPT_VALUES = 120
 """Values that ADWIN keeps."""
+REACH = 4.0
+"""Losses from minus half to half of so many tolerances are what ADWIN tells apart."""
 KEPT_COUNTS = 168
 """Windows whose numbers of rows are kept: a week of hourly ones."""
 FEWEST_COUNTS = 8
@@ -118,8 +120,8 @@ def _jumping(
         after = Adwin(kept=before).update(value)
         kept[name] = tuple(round(v, 6) for v in after.kept[-KEPT_VALUES:])
         known = sum(before) / len(before) if before else value
-        note = f"mean {after.mean:.3f} of the last {len(after.kept)} windows, {known:.3f} before"
         column = name if name.startswith("__") else None
+        note = f"over the last {len(after.kept)} windows"
         found.append(
             DetectorResult(
                 ADWIN,
@@ -128,22 +130,24 @@ def _jumping(
                 None,
                 after.drifted,
                 rows=report.rows,
-                note=note if column else f"estimated {name}: {note}",
+                note=note
+                if column
+                else f"the estimated {name} {'fell' if after.mean < known else 'rose'} {note}",
             )
         )
     return found, kept
 
 
 def _watched(report: WindowReport) -> dict[str, float]:
-    """Return the series within [0, 1] that ADWIN looks at: the estimated primary metric, drift of the outputs."""
+    """Return the series within [0, 1] that ADWIN looks at: the loss of the primary metric, drift of the outputs."""
     found = {}
-    metric = report.health.metric
-    estimate = report.estimates.get(metric)
-    if estimate is not None and estimate.value is not None and 0.0 <= estimate.value <= 1.0:
-        found[metric] = estimate.value
+    health = report.health
+    loss = health.parts.get("loss")
+    if loss is not None and health.tolerance > 0.0:
+        found[health.metric] = float(np.clip(0.5 - loss / (REACH * health.tolerance), 0.0, 1.0))
     for name, result in report.drift.items():
-        if name.startswith("__") and result.statistic is not None and 0.0 <= result.statistic <= 1.0:
-            found[name] = result.statistic
+        if name.startswith("__") and result.statistic is not None:
+            found[name] = float(np.clip(result.statistic, 0.0, 1.0))
     return found
 
 
