@@ -55,7 +55,7 @@ def append(connection: Connection, entry: Entry) -> str:
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
     detail = json.dumps(entry.detail, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     row = (seq, entry.at, entry.actor, entry.action, entry.subject, detail)
-    digest = _digest(previous, row)
+    digest = row_hash(previous, row)
     names = ("seq", "at", "actor", "action", "subject", "detail")
     connection.execute(insert(audit).values(dict(zip(names, row, strict=True)) | {"hash": digest}))
     return digest
@@ -68,7 +68,7 @@ def verify(connection: Connection, head: str | None = None) -> Verification:
         rows += 1
         if row[0] != rows:
             return Verification(rows, previous, rows, f"row {rows} is missing")
-        if _digest(previous, tuple(row)) != digest:
+        if row_hash(previous, tuple(row)) != digest:
             return Verification(rows, previous, rows, f"row {rows} was changed")
         previous = digest
         seen_head = seen_head or digest == head
@@ -92,6 +92,7 @@ def _rows(connection: Connection) -> Iterator[tuple[Any, ...]]:
         yield tuple(row)
 
 
-def _digest(previous: str, row: tuple[object, ...]) -> str:
+def row_hash(previous: str, row: tuple[object, ...]) -> str:
+    """Return the hash of a row's columns but the last, after the row whose hash is `previous`."""
     text_ = json.dumps([previous, *row], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text_.encode()).hexdigest()

@@ -80,42 +80,57 @@ def dropped(database: Database) -> set[str]:
         return {from_json(notice).alert.model for (notice,) in rows}
 
 
-@pytest.mark.timeout(300)
-def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Each alert's last state arrives, in order, and a receiver that keeps ids sees none twice."""
-    rng, lock = np.random.default_rng(7), threading.Lock()
+class Moods:
+    """A receiver that fails half of the time, in every way a network knows."""
 
-    def moody(request: Request) -> Answer:
-        with lock:
-            return FAULTS[rng.integers(len(FAULTS))] if rng.random() < 0.5 else Reply()
+    def __init__(self) -> None:
+        self._rng, self._lock = np.random.default_rng(7), threading.Lock()
 
-    database = store(tmp_path)
-    traffic = Traffic(database, np.random.default_rng(3))
-    with receiver(moody) as server:
-        process = start(database, server)
-        for n in range(WINDOWS):
-            traffic.close_window(n)
-            enough = len(server.taken) + MESSAGES_PER_WINDOW
-            at_work = partial(_told, server, enough, database)
-            wait_until(at_work, what="messages", timeout=60, interval=0.01)
-            if n % WINDOWS_PER_KILL == WINDOWS_PER_KILL - 1:
-                process.kill()
-                process.wait()
-                process = start(database, server)
-        try:
-            wait_until(lambda: pending(database) == 0, what="the outbox", timeout=120, interval=0.2)
-        finally:
-            process.kill()
-            process.wait()
-    assert len(server.taken) > WINDOWS
+    def __call__(self, request: Request) -> Answer:
+        """Take the request, or not."""
+        with self._lock:
+            return FAULTS[self._rng.integers(len(FAULTS))] if self._rng.random() < 0.5 else Reply()
+
+
+def end_of(process: subprocess.Popen[bytes]) -> None:
+    """Kill a dispatcher with SIGKILL and wait for its end."""
+    process.kill()
+    process.wait()
+
+
+def check(traffic: Traffic, server: StrictReceiver) -> None:
+    """Check that every alert's last state arrived, in order, and that no news came under two ids."""
     heard, ids = _heard(server)
-    silent = dropped(database)
+    silent = dropped(traffic.database)
     for model, state in traffic.last.items():
         told = [news.state for news in heard[model]]
         assert told[-1:] == [state] or (state is AlertState.RESOLVED and model in silent)
     assert all(len(names) == 1 for names in ids.values())
     for history in heard.values():
         assert [a.began for a in history] == sorted(a.began for a in history), history
+
+
+@pytest.mark.timeout(600)
+def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Each alert's last state arrives, in order, and a receiver that keeps ids sees none twice."""
+    database = store(tmp_path)
+    traffic = Traffic(database, np.random.default_rng(3))
+    with receiver(Moods()) as server:
+        process = start(database, server)
+        try:
+            for n in range(WINDOWS):
+                traffic.close_window(n)
+                enough = len(server.taken) + MESSAGES_PER_WINDOW
+                at_work = partial(_told, server, enough, database)
+                wait_until(at_work, what="messages", timeout=180, interval=0.01)
+                if n % WINDOWS_PER_KILL == WINDOWS_PER_KILL - 1:
+                    end_of(process)
+                    process = start(database, server)
+            wait_until(lambda: pending(database) == 0, what="the outbox", timeout=240, interval=0.2)
+        finally:
+            end_of(process)
+    check(traffic, server)
+    assert len(server.taken) > WINDOWS
 
 
 def _told(server: StrictReceiver, enough: int, database: Database) -> bool:
