@@ -67,7 +67,7 @@ def judge(report: WindowReport, limits: BudgetLimits, state: BudgetState) -> tup
 
     The health is scored anew from the report, so that a report may be judged again after an earlier one was revised.
     """
-    said, series = watch(report, state.series)
+    said, series = watch(report, state.series, limits.objective)
     own = tuple(result for result in report.detectors if result.detector not in SERIES)
     report = replace(report, detectors=(*own, *said))
     health = score(HealthInputs.of(report, limits.objective))

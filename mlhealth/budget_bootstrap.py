@@ -114,7 +114,7 @@ def _alike(known: Floats) -> float:
     first = float(centred[1:] @ centred[:-1]) / power if power > 0.0 else 0.0
     # A correlation of so few values may be larger by chance than it seems.
     first = min(max(first + 1.0 / np.sqrt(len(known)), 0.0), 0.9)
-    return (1.0 + first) / (1.0 - first)
+    return float((1.0 + first) / (1.0 - first))
 
 
 def _pages(gained: Floats, limit: float) -> int:

@@ -18,6 +18,7 @@ from scipy.special import ndtri
 from mlhealth.detectors.adwin import Adwin
 from mlhealth.detectors.page_hinkley import PageHinkley
 from mlhealth.detectors.window_faults import ADWIN, HINKLEY, VOLUME
+from mlhealth.objective import Objective
 from mlhealth.records import DetectorResult, WindowReport
 
 SLACK = 0.5
@@ -63,10 +64,12 @@ class SeriesState:
         return cls(columns, kept, tuple(int(n) for n in found.get("rows") or ()))  # type: ignore[arg-type]
 
 
-def watch(report: WindowReport, state: SeriesState) -> tuple[tuple[DetectorResult, ...], SeriesState]:
+def watch(
+    report: WindowReport, state: SeriesState, objective: Objective
+) -> tuple[tuple[DetectorResult, ...], SeriesState]:
     """Return what the series say at a window, and their state after it."""
     hinkley, columns = _creeping(report, state)
-    adwin, kept = _jumping(report, state)
+    adwin, kept = _jumping(report, state, objective)
     volume = _volume(report.rows, state.rows)
     rows = (*state.rows, report.rows)[-KEPT_COUNTS:]
     return (*hinkley, *adwin, *volume), SeriesState(columns, kept, rows)
@@ -112,10 +115,10 @@ def _known_mean(test: PageHinkley, score: float) -> PageHinkley:
 
 
 def _jumping(
-    report: WindowReport, state: SeriesState
+    report: WindowReport, state: SeriesState, objective: Objective
 ) -> tuple[list[DetectorResult], dict[str, tuple[float, ...]]]:
     found, kept = [], dict(state.kept)
-    for name, value in _watched(report).items():
+    for name, value in _watched(report, objective).items():
         before = state.kept.get(name, ())
         after = Adwin(kept=before).update(value)
         kept[name] = tuple(round(v, 6) for v in after.kept[-KEPT_VALUES:])
@@ -138,13 +141,13 @@ def _jumping(
     return found, kept
 
 
-def _watched(report: WindowReport) -> dict[str, float]:
+def _watched(report: WindowReport, objective: Objective) -> dict[str, float]:
     """Return the series within [0, 1] that ADWIN looks at: the loss of the primary metric, drift of the outputs."""
     found = {}
-    health = report.health
-    loss = health.parts.get("loss")
-    if loss is not None and health.tolerance > 0.0:
-        found[health.metric] = float(np.clip(0.5 - loss / (REACH * health.tolerance), 0.0, 1.0))
+    estimate = report.estimates.get(objective.metric)
+    if estimate is not None and estimate.value is not None and estimate.reference is not None:
+        loss = objective.loss(estimate.value, estimate.reference)
+        found[objective.metric] = float(np.clip(0.5 - loss / (REACH * objective.tolerance), 0.0, 1.0))
     for name, result in report.drift.items():
         if name.startswith("__") and result.statistic is not None:
             found[name] = float(np.clip(result.statistic, 0.0, 1.0))
