@@ -6,20 +6,28 @@ All take a `theme` (`LIGHT` or `DARK`), say "unknown" where a value is not known
 from __future__ import annotations
 
 from mlhealth.dashboards.distribution_figures import FeatureCounts, distribution_figure
+from mlhealth.dashboards.feature_figures import feature_drift_figure, feature_quality_figure
 from mlhealth.dashboards.health_figures import health_figure, timeline_figure
 from mlhealth.dashboards.heat_figures import confusion_figure, drift_figure
 from mlhealth.dashboards.performance_figures import estimate_figure
+from mlhealth.dashboards.score_figures import Calibration, calibration_figure, cost_figure, scores_figure
 from mlhealth.dashboards.theme import DARK, LIGHT, Theme
 
 __all__ = [
     "DARK",
     "LIGHT",
+    "Calibration",
     "FeatureCounts",
     "Theme",
+    "calibration_figure",
     "confusion_figure",
+    "cost_figure",
     "distribution_figure",
     "drift_figure",
     "estimate_figure",
+    "feature_drift_figure",
+    "feature_quality_figure",
     "health_figure",
+    "scores_figure",
     "timeline_figure",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
-from mlhealth.records import HealthScore, PerformanceEstimate, WindowReport
+from mlhealth.records import Cost, HealthScore, PerformanceEstimate, WindowReport
 
 _PERCENT = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "mape"})
 _LOSSES = frozenset({"mae", "rmse", "mape", "log_loss", "brier"})
@@ -75,6 +75,13 @@ def number(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def cost_text(cost: Cost) -> str:
+    """Return what something costs of a metric: percentage points, or in the metric's unit; negative where it gains."""
+    if is_percent(cost.metric):
+        return f"{100 * cost.cost:+.1f} pp"
+    return f"{'+' if cost.cost > 0 else ''}{number(cost.cost)}"
 
 
 def estimate_text(estimate: PerformanceEstimate | None) -> str:

@@ -73,3 +73,14 @@ class Baseline:
     created: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BaselineView:
+    """What people look at of a baseline: everything but its fitted models, fields as in `Baseline`."""
+
+    schema: ModelSchema
+    reference: WindowProfile
+    rows: pa.Table
+    metrics: Mapping[str, ReferenceMetric]
+    primary: str

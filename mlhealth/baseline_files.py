@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FORMAT, Baseline, FittedState, Null, ReferenceMetric
+from mlhealth.baseline import FORMAT, Baseline, BaselineView, FittedState, Null, ReferenceMetric
 from mlhealth.bins import Bins, CategoryBins, NumericBins
 from mlhealth.errors import BaselineError
 from mlhealth.model_files import dump_model, load_model, zip_bytes
@@ -92,6 +92,23 @@ def from_bytes(blob: bytes, name: str = "baseline") -> Baseline:
     except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError):
         raise BaselineError(f"{name}: is damaged: not a whole archive") from None
     return _decode_checked(files, name)
+
+
+def view_from_bytes(blob: bytes, name: str = "baseline") -> BaselineView:
+    """Return what people look at of the baseline that `to_bytes` wrote, without its fitted models: much cheaper."""
+    wanted = ("baseline.json", "layout.json", "reference.arrow", "rows.parquet")
+    try:
+        with zipfile.ZipFile(io.BytesIO(blob)) as archive:
+            files = {entry: archive.read(entry) for entry in wanted}
+        head = json.loads(files["baseline.json"])
+        schema = _schema(head["schema"])
+        layout = _layout(json.loads(files["layout.json"]), schema)
+        reference = WindowProfile.from_bytes(files["reference.arrow"], layout)
+        rows = pq.read_table(io.BytesIO(files["rows.parquet"]))
+        metrics = {metric: ReferenceMetric(**values) for metric, values in head["metrics"].items()}
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, pa.ArrowException, OSError) as error:
+        raise BaselineError(f"{name}: cannot be read ({type(error).__name__}); fit it again") from None
+    return BaselineView(schema, reference, rows, metrics, head["primary"])
 
 
 def _content_hash(files: Files) -> str:

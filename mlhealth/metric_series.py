@@ -36,6 +36,12 @@ class _Bounded(MetricWrapperBase):
             self._shown.add(key)
         return super().labels(*labelvalues)
 
+    def clear(self) -> None:
+        """Drop every series."""
+        super().clear()
+        if self._most is not None:
+            self._shown.clear()
+
     def keep_only(self, prefix: tuple[str, ...], rest: Collection[tuple[str, ...]]) -> None:
         """Drop the series whose labels begin with `prefix` and do not go on with one of `rest`."""
         for key in [k for k in self._shown if k[: len(prefix)] == prefix and k[len(prefix) :] not in rest]:

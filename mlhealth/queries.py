@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping, Select
 
 from mlhealth.alert_queries import AlertQueries, firing_by_version, within
-from mlhealth.baseline_files import from_bytes
+from mlhealth.baseline import BaselineView
+from mlhealth.baseline_files import view_from_bytes
 from mlhealth.errors import NotFoundError
 from mlhealth.label_queries import LabelQueries
 from mlhealth.profile import WindowProfile
@@ -105,7 +106,7 @@ class Queries:
         self.alerts = AlertQueries(database, models)
         self.labels = LabelQueries(database)
         self.stream = StreamQueries(database, models)
-        self._reference = lru_cache(maxsize=8)(self._load_reference)
+        self._view = lru_cache(maxsize=16)(self._load_view)
 
     def within(self, models: tuple[str, ...]) -> Queries:
         """Return the questions that someone may ask who may see models of these prefixes."""
@@ -201,17 +202,21 @@ class Queries:
         query = sa.select(table.c.profile).where(*chosen, table.c.start == key.start)
         with self.database.read() as connection:
             found = connection.execute(query).scalars().first()
-        reference = self._reference(report.baseline)
-        if found is None or reference is None:
+        view = self._view(report.baseline)
+        if found is None or view is None:
             return None
-        return reference, WindowProfile.from_bytes(found, reference.layout)
+        return view.reference, WindowProfile.from_bytes(found, view.reference.layout)
 
-    def _load_reference(self, baseline: str) -> WindowProfile | None:
+    def baseline_view(self, baseline: str) -> BaselineView | None:
+        """Return what can be seen of a baseline by its hash, None where the store does not have it."""
+        return self._view(baseline)
+
+    def _load_view(self, baseline: str) -> BaselineView | None:
         with self.database.read() as connection:
             blob = connection.execute(
                 sa.select(baselines.c.blob).where(baselines.c.hash == baseline)
             ).scalar()
-        return None if blob is None else from_bytes(blob, baseline).reference
+        return None if blob is None else view_from_bytes(blob, baseline)
 
     def baselines(self, model: str, version: str) -> tuple[BaselineLine, ...]:
         """Return the baselines of a model version, newest first."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from mlhealth.alert_queries import within
+from mlhealth.store.alert_tables import alert_transitions, audit
 from mlhealth.store.database import Database
-from mlhealth.store.tables import counters, partitions, rejections, watermarks
+from mlhealth.store.tables import counters, model_versions, partitions, rejections, watermarks
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,18 @@ class StreamQueries:
         )
         with self.database.read() as connection:
             return tuple(RejectionLine(**row) for row in connection.execute(query).mappings())
+
+    def news(self) -> str:
+        """Return a text that changes when a window closes or an alert or anything in the audit trail changes."""
+        closed = sa.select(
+            sa.func.coalesce(sa.func.sum(model_versions.c.closed_end), 0),
+            sa.func.coalesce(sa.func.sum(model_versions.c.final_end), 0),
+            sa.func.count(),
+        )
+        last = [sa.select(sa.func.max(column)) for column in (alert_transitions.c.id, audit.c.seq)]
+        with self.database.read() as connection:
+            seen = [*connection.execute(closed).one(), *(connection.execute(q).scalar() for q in last)]
+        return "-".join(str(int(value or 0)) for value in seen)
 
     def newest_event(self) -> int | None:
         """Return the latest event time seen, of any model."""

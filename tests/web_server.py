@@ -24,7 +24,9 @@ def application(store: FilledStore, *, host: str = "127.0.0.1") -> FastAPI:
 def served(app: FastAPI) -> Iterator[str]:
     """Serve an application on a free loopback port; yields its address."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_config=None, ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, "127.0.0.1", port, log_config=None, ws="none", timeout_graceful_shutdown=1)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
 from mlhealth.dashboards import figures
 from mlhealth.dashboards.web.chart import Chart
+from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.periods import known, period
 from mlhealth.dashboards.wording import capital, estimate_text, headline, metric_name
 from mlhealth.queries import Period, Queries, ReportLine, VersionSummary
 from mlhealth.records import Alert, AlertState, Cause, WindowReport
+from mlhealth.track_record import TrackRecord
 
 LISTED = 24
 """Windows in the table."""
+SHOWN_FEATURES = 40
+"""Features that the page links to."""
 DRAWN = 240
 """Windows in a chart; of a longer period, each point is the worst of several in a row."""
 OWNERS = {
@@ -49,6 +53,8 @@ class ModelPage:
     alerts: tuple[AlertLine, ...]
     retrainings: tuple[RetrainingLine, ...]
     siblings: tuple[VersionSummary, ...]
+    features: tuple[FeatureLine, ...]
+    track: tuple[TrackRecord, ...]
     advice: str
 
 
@@ -85,6 +91,8 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
         ),
         retrainings=retrainings,
         siblings=tuple(v for v in queries.versions(model) if v.version != version),
+        features=feature_lines(latest)[:SHOWN_FEATURES] if latest else (),
+        track=queries.labels.record(model, version).metrics,
         advice=advice(latest),
     )
 

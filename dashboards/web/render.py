@@ -41,7 +41,9 @@ def environment() -> Environment:
     )
     found.filters |= {
         "ago": wording.ago,
+        "brief": wording.shortened,
         "capital": wording.capital,
+        "cost": wording.cost_text,
         "column": wording.column_name,
         "duration": format_duration,
         "estimate": wording.estimate_text,
@@ -59,6 +61,7 @@ def environment() -> Environment:
     }
     found.globals |= {
         "asset": url,
+        "feature_url": feature_url,
         "change_of": overview.change_text,
         "headline": wording.headline,
         "interval_of": overview.interval_text,
@@ -98,6 +101,11 @@ def path(text: str) -> str:
 def model_url(model: str, version: str, **parameters: object) -> str:
     """Return the address of a model version's page."""
     return f"/models/{path(model)}/versions/{path(version)}{query(**parameters)}"
+
+
+def feature_url(model: str, version: str, feature: str) -> str:
+    """Return the address of a feature's page."""
+    return f"{model_url(model, version)}/features/{path(feature)}"
 
 
 def window_url(model: str, version: str, start: int) -> str:

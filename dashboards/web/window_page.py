@@ -6,35 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.dashboards import figures
-from mlhealth.dashboards.heat_figures import ratio
 from mlhealth.dashboards.web.chart import Chart
+from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.model_page import advice, shown_metrics
-from mlhealth.dashboards.wording import capital
+from mlhealth.dashboards.web.scores import calibration_of, mean_score, score_counts, score_note
+from mlhealth.dashboards.wording import capital, metric_name
 from mlhealth.profile import PREDICTED, WindowProfile
 from mlhealth.queries import Period, Queries, ReportLine
-from mlhealth.records import DetectorResult, FeatureQuality, PerformanceEstimate, WindowReport
+from mlhealth.records import PerformanceEstimate, WindowReport
 
 DISTRIBUTIONS = 6
 """Features whose distributions are drawn: those with a reason or a fault, then those that drifted most."""
-
-
-@dataclass(frozen=True)
-class FeatureLine:
-    """One feature in one window: whether it drifted, and what was wrong with its values."""
-
-    name: str
-    drift: DetectorResult | None
-    quality: FeatureQuality | None
-
-    @property
-    def rank(self) -> tuple[bool, float, str]:
-        """Return the sort key: faults first, then the largest drift."""
-        known = ratio(self.drift)
-        return (
-            not (self.quality and self.quality.faults),
-            -(known if known is not None else -1.0),
-            self.name,
-        )
 
 
 @dataclass(frozen=True)
@@ -46,6 +28,8 @@ class WindowPage:
     features: tuple[FeatureLine, ...]
     segments: tuple[WindowReport, ...]
     charts: tuple[Chart, ...]
+    scores: tuple[Chart, ...]
+    why: tuple[Chart, ...]
     before: ReportLine | None
     after: ReportLine | None
     advice: str
@@ -55,6 +39,7 @@ def window_page(queries: Queries, model: str, version: str, start: int) -> Windo
     """Return the page of a window; raises NotFoundError where there is none."""
     report = queries.report(model, version, start)
     features = feature_lines(report)
+    profiles = queries.profiles(report)
     before = queries.lines(model, version, Period(None, start), limit=1)
     after = queries.next_line(model, version, start)
     return WindowPage(
@@ -62,35 +47,53 @@ def window_page(queries: Queries, model: str, version: str, start: int) -> Windo
         estimates=tuple(report.estimates[name] for name in shown_metrics(report)),
         features=features,
         segments=queries.segments(model, version, start),
-        charts=_charts(report, features, queries.profiles(report)),
+        charts=_charts(features, report, profiles),
+        scores=_scores(queries, report, profiles),
+        why=_why(report),
         before=before[0] if before else None,
         after=after,
         advice=advice(report),
     )
 
 
-def feature_lines(report: WindowReport) -> tuple[FeatureLine, ...]:
-    """Return every feature of a report, the one that needs a look first on top."""
-    names = dict.fromkeys([*report.quality, *report.drift])
-    lines = [FeatureLine(name, report.drift.get(name), report.quality.get(name)) for name in names]
-    return tuple(sorted(lines, key=lambda line: line.rank))
-
-
 def _charts(
-    report: WindowReport,
     features: Sequence[FeatureLine],
+    report: WindowReport,
     profiles: tuple[WindowProfile, WindowProfile] | None,
 ) -> tuple[Chart, ...]:
-    """Return the distributions of the features most worth a look, of the prediction, and the confusion matrix."""
+    """Return the distributions of the features most worth a look, and of the prediction."""
+    if profiles is None:
+        return ()
+    reference, window = profiles
+    told = [reason.feature for reason in report.health.reasons if reason.feature]
+    ranked = [*told, *(line.name for line in features if line.name != PREDICTED)]
+    known = [name for name in dict.fromkeys(ranked) if name in reference.layout.bins and name != PREDICTED]
+    return tuple(distribution(name, reference, window) for name in [*known[:DISTRIBUTIONS], PREDICTED])
+
+
+def _why(report: WindowReport) -> tuple[Chart, ...]:
+    """Return what costs the primary metric: by feature, and by segment of the rows."""
+    charts = []
+    metric = report.health.metric
+    note = "Estimated by giving each back the values it has in the reference."
+    titles = {
+        "feature": ("What costs it, by feature", note),
+        "segment": ("What costs it, by group of rows", ""),
+    }
+    for kind, (title, told) in titles.items():
+        costs = [cost for cost in report.costs if cost.kind == kind]
+        if costs:
+            listed = "; ".join(f"{cost.name} {cost.cost:+.3f}" for cost in costs[:5])
+            alt = f"{title}, in {metric_name(metric)}: {listed}."
+            charts.append(Chart.of(figures.cost_figure(costs, metric), title, alt, told))
+    return tuple(charts)
+
+
+def _scores(
+    queries: Queries, report: WindowReport, profiles: tuple[WindowProfile, WindowProfile] | None
+) -> tuple[Chart, ...]:
+    """Return the confusion matrix, how the scores lie, and whether they meant what they say in the reference."""
     charts: list[Chart] = []
-    if profiles is not None:
-        reference, window = profiles
-        told = [reason.feature for reason in report.health.reasons if reason.feature]
-        ranked = [*told, *(line.name for line in features if line.name != PREDICTED)]
-        known = [
-            name for name in dict.fromkeys(ranked) if name in reference.layout.bins and name != PREDICTED
-        ]
-        charts += [_distribution(name, reference, window) for name in [*known[:DISTRIBUTIONS], PREDICTED]]
     classes = _classes(report, profiles)
     if len(classes) > 1:
         alt = "Estimated share of rows by true and predicted class."
@@ -98,10 +101,30 @@ def _charts(
         charts.append(
             Chart.of(figure, "Estimated confusion matrix", alt, "Shares of all rows of the window.")
         )
+    view = queries.baseline_view(report.baseline)
+    if view is None or profiles is None or not view.schema.scores:
+        return tuple(charts)
+    baseline, window = (score_counts(profile) for profile in profiles)
+    charts.append(
+        Chart.of(
+            figures.scores_figure(baseline, window),
+            "Scores",
+            "Shares of scores in this window beside the baseline.",
+            score_note(view.schema),
+        )
+    )
+    curve = calibration_of(view)
+    if curve is not None:
+        figure = figures.calibration_figure(curve, mean_score(window))
+        alt = "Share of positive rows by score, in the labelled reference."
+        charts.append(
+            Chart.of(figure, "Score calibration", alt, "Of the labelled reference, with 90 % intervals.")
+        )
     return tuple(charts)
 
 
-def _distribution(name: str, reference: WindowProfile, window: WindowProfile) -> Chart:
+def distribution(name: str, reference: WindowProfile, window: WindowProfile) -> Chart:
+    """Return a column's values in a window beside the baseline's."""
     counts = figures.FeatureCounts(
         name, reference.layout.bins[name], reference.column(name), window.column(name)
     )

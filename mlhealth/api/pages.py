@@ -9,12 +9,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from mlhealth.api.access import Caller, Reader, Sessions, own_services, sessions
+from mlhealth.api.access import Caller, Reader, Sessions, WholeReader, own_services, sessions
 from mlhealth.api.query import Named, moment
 from mlhealth.api.reference import reference
 from mlhealth.api.services import Services, services
 from mlhealth.dashboards.theme import dark_colours
 from mlhealth.dashboards.web.activity import alerts_page, monitor_page, retraining_page
+from mlhealth.dashboards.web.audit_page import AuditFilter, audit_page
+from mlhealth.dashboards.web.baselines_page import Pair, baselines_page
+from mlhealth.dashboards.web.feature_page import FeatureView, feature_page
 from mlhealth.dashboards.web.model_page import View, model_page
 from mlhealth.dashboards.web.overview import overview
 from mlhealth.dashboards.web.periods import RANGES, REFRESHES
@@ -100,6 +103,36 @@ def window(seen: Visited, named: Named, start: str) -> Response:
     """Show why a window's score is what it is."""
     page = window_page(seen.queries, named.model, named.version, moment(start))
     return seen.show("window.html", view=page, charts=page.charts, here="models")
+
+
+@router.get("/models/{model}/versions/{version}/features/{feature:path}")
+def feature(
+    seen: Visited, named: Named, feature: str, view: Annotated[FeatureView, Depends(FeatureView)]
+) -> Response:
+    """Show how a feature has moved, and what was wrong with it."""
+    page = feature_page(seen.queries, named.model, named.version, feature, view)
+    return seen.show("feature.html", view=page, charts=page.charts, here="models")
+
+
+@router.get("/models/{model}/versions/{version}/baselines")
+def baselines(seen: Visited, named: Named, pair: Annotated[Pair, Depends(Pair)]) -> Response:
+    """Show what normal was taken to be, and what a newer baseline changed."""
+    page = baselines_page(seen.queries, named.model, named.version, pair)
+    return seen.show("baselines.html", view=page, charts=page.charts, here="models")
+
+
+@router.get("/audit")
+def audit(
+    seen: Visited, _whole: WholeReader, wanted: Annotated[AuditFilter, Depends(AuditFilter)]
+) -> Response:
+    """Show who did what, and whether the trail still holds."""
+    return seen.show("audit.html", view=audit_page(seen.queries, wanted), here="audit")
+
+
+@router.get("/settings")
+def settings(seen: Visited, _whole: WholeReader) -> Response:
+    """Show how the service is set up."""
+    return seen.show("settings.html", view=seen.parts.settings(), here="settings")
 
 
 @router.get("/alerts")

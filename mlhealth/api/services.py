@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from mlhealth.api.door import Door
 from mlhealth.api.oidc import Oidc
 from mlhealth.clock import Clock, SystemClock
+from mlhealth.dashboards.web.settings_page import SettingsPage
 from mlhealth.listen_config import ListenConfig
 from mlhealth.queries import Queries
 from mlhealth.store.tokens import Tokens
@@ -21,12 +22,17 @@ def _all_ready() -> Sequence[str]:
     return ()
 
 
+def _no_settings() -> SettingsPage | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Services:
     """Parts that routes use. `host` is the address served; `unready` returns a sentence per part that is not ready.
 
     `door`: where events come in; None where no source is an inbox. `oidc`: who knows the bearers of JWTs. `allow_open`:
     whether anyone may do anything while there is no token.
+    `settings`: how the service is set up, for people.
     """
 
     queries: Queries
@@ -39,6 +45,7 @@ class Services:
     oidc: Oidc | None = None
     allow_open: bool = False
     listen: ListenConfig = field(default_factory=ListenConfig)
+    settings: Callable[[], SettingsPage | None] = _no_settings
 
 
 def services(request: Request) -> Services:

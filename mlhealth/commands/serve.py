@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 DRAIN_SECONDS = 30.0
 """How long a stopping process may take to put everything away."""
+LIVE_SECONDS = 2
+"""How long a stopping process waits for answers under way; streams to live pages are cut after it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -97,6 +99,7 @@ def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
     return Housekeeper(service.database, service.config, service.clock).start(stop)
 
 
+    from mlhealth.dashboards.web.settings_page import settings_page
     from mlhealth.queries import Queries
     from mlhealth.store.tokens import Tokens
 
@@ -114,8 +117,10 @@ def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
         oidc=None if listen.oidc is None else Oidc(listen.oidc, service.clock),
         allow_open=listen.allow_open,
         listen=listen,
+        settings=lambda: settings_page(service.config, service.rules.rules),
     )
     settings: dict[str, Any] = {"log_config": None, "server_header": False, **_tls(listen.tls)}
+    settings["timeout_graceful_shutdown"] = LIVE_SECONDS
     server = uvicorn.Server(uvicorn.Config(create_app(services), listen.host, listen.port, **settings))
     watch = threading.Thread(target=_stop_server, args=(server, stop), daemon=True)
     watch.start()

@@ -8,6 +8,7 @@ import uvicorn
 
 from mlhealth.api.app import create_app
 from mlhealth.api.services import Services
+from mlhealth.dashboards.web.settings_page import settings_page
 from mlhealth.demo.run import Stage
 from mlhealth.queries import Queries
 from mlhealth.store.tokens import Tokens
@@ -20,9 +21,15 @@ def serve(stage: Stage) -> threading.Thread:
         tokens=Tokens(stage.service.database),
         registry=stage.service.metrics.registry,
         clock=stage.clock,
+        settings=lambda: settings_page(stage.service.config, stage.service.rules.rules),
     )
     config = uvicorn.Config(
-        create_app(services), "127.0.0.1", stage.port, log_config=None, server_header=False
+        create_app(services),
+        "127.0.0.1",
+        stage.port,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     thread = threading.Thread(target=uvicorn.Server(config).run, name="demo-pages", daemon=True)
     thread.start()
