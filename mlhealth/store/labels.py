@@ -10,6 +10,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from mlhealth.store.database import insert_missing, upsert
 from mlhealth.store.label_tables import label_draws, label_heads, label_progress, labels
@@ -63,11 +64,22 @@ def _write_model(connection: Connection, model: str, found: Sequence[Label], now
             else:
                 changed += 1
             rows.append(row)
-    upsert(connection, labels, rows)
+    _put(connection, rows)
     if changed:
         moved = sa.update(label_heads).where(label_heads.c.model == model).values(changes=change)
         connection.execute(moved)
     return changed
+
+
+def _put(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write labels by one prepared statement, several times quicker than one long statement for many rows."""
+    if not rows:
+        return
+    module = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = module.insert(labels)
+    keys = [column.name for column in labels.primary_key]
+    changes = {name: statement.excluded[name] for name in ("value", "at", "change", "created")}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
 
 
 def _known(

@@ -14,6 +14,7 @@ from mlhealth.alerts.rules import parse_rules
 from mlhealth.baseline import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND
 from mlhealth.events.labels import LABEL_FORMAT
+from mlhealth.events.messages import Partition
 from mlhealth.records import HealthStatus, LabelDesign, WindowReport
 from mlhealth.report_json import from_data
 from mlhealth.sources.base import FORMAT_HEADER
@@ -247,6 +248,34 @@ def test_a_rule_may_ask_how_estimates_have_compared_with_labels(bench: Bench) ->
     assert desk.count(blind) == 0
     desk.send(events[950:])
     assert desk.count(blind) == 1
+
+
+def test_events_and_labels_read_by_two_workers_meet(bench: Bench) -> None:
+    """One worker reads events, another labels, in turns: every window ends with every label, whoever came first."""
+    true, events = truth(1_300), loan_events(1_300)
+    log = MemoryLog("t", 2, bench.clock)
+    first, second = MemorySource(log, poll_records=100), MemorySource(log, poll_records=60)
+    first.take([Partition("t", 1)])
+    second.take([Partition("t", 0)])
+    reader, labeller = bench.worker(first, "reader"), bench.worker(second, "labeller")
+    for i, event in enumerate(events):
+        log.append(0, event, HEADERS)
+        log.append(1, label(i, true[i]), LABELS)
+    first.start(reader)
+    second.start(labeller)
+    for turn in range(40):
+        bench.clock.advance(MINUTE if turn == 30 else SECOND)
+        reader.turn()
+        labeller.turn()
+    with bench.database.read() as connection:
+        query = sa.select(reports.c.report).where(
+            reports.c.latest, reports.c.segment == "", reports.c.rows > 0
+        )
+        found = [from_data(row.report) for row in connection.execute(query.order_by(reports.c.start))]
+    assert len(found) == 4
+    for number, report in enumerate(found):
+        at = number * PER_WINDOW
+        assert report.realized["accuracy"] == pytest.approx(accuracy(1_300, true, at, at + PER_WINDOW))
 
 
 def test_labels_are_forgotten_after_the_horizon(bench: Bench) -> None:
