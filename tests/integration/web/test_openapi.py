@@ -8,7 +8,7 @@ import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, reject, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -70,13 +70,22 @@ def _ask(operation: schemathesis.APIOperation, client: httpx.Client) -> None:
     )
     @given(case=operation.as_strategy())
     def ask(case: schemathesis.Case) -> None:
-        sent = case.as_transport_kwargs()
-        body = {name: sent[name] for name in ("json", "data") if sent.get(name) is not None}
-        if isinstance(body.get("data"), bytes):
-            body["content"] = body.pop("data")
-        answer = client.request(
-            case.method, sent["url"], params=sent.get("params"), headers=dict(sent["headers"]), **body
-        )
+        answer = _sent(case, client)
         case.validate_response(answer, checks=CHECKS)
 
     ask()
+
+
+def _sent(case: schemathesis.Case, client: httpx.Client) -> httpx.Response:
+    """Send a case without the token that it made up: the service is open here, and a wrong one would hide the route."""
+    sent = case.as_transport_kwargs()
+    body = {name: sent[name] for name in ("json", "data") if sent.get(name) is not None}
+    if isinstance(body.get("data"), bytes):
+        body["content"] = body.pop("data")
+    headers = {
+        name: value for name, value in dict(sent["headers"]).items() if name.lower() != "authorization"
+    }
+    try:
+        return client.request(case.method, sent["url"], params=sent.get("params"), headers=headers, **body)
+    except (httpx.LocalProtocolError, UnicodeEncodeError):
+        reject()
