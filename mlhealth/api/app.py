@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from mlhealth.api import (
     act,
     approve,
+    baseline_routes,
     cloud_events,
     failures,
     forms,
@@ -18,6 +19,7 @@ from mlhealth.api import (
     query,
     token_routes,
     trust,
+    version_routes,
 )
 from mlhealth.api.access import Sessions
 from mlhealth.api.headers import SecurityHeaders
@@ -46,8 +48,10 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(label_routes.router)
     app.include_router(cloud_events.router)
     app.include_router(act.router)
+    app.include_router(version_routes.router)
     app.include_router(approve.router)
     app.include_router(token_routes.router)
+    app.include_router(baseline_routes.router)
     app.include_router(trust.router)
     app.include_router(live.router)
     app.include_router(pages.router)
@@ -58,4 +62,4 @@ def create_app(services: Services) -> FastAPI:
 
 def _holds_events(path: str) -> bool:
     """Whether a path takes bodies that have a limit of their own."""
-    return path.startswith("/v1/") and path.endswith(("/events", "/labels", "/cloudevents"))
+    return path.startswith("/v1/") and path.endswith(("/events", "/labels", "/cloudevents", "/baselines"))

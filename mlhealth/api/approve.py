@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse
 
 from mlhealth.alerts.approval import ApprovalLinks
+from mlhealth.api.access import Forbidden
 from mlhealth.api.services import Services, services
 from mlhealth.clock import to_iso
-from mlhealth.errors import ConflictError
+from mlhealth.errors import AuthError, ConflictError
 from mlhealth.store import retraining
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -29,7 +30,7 @@ dt{{font-weight:600}}dd{{margin:0 0 .7rem}}button{{font:inherit;padding:.6rem 1.
 @router.get("/approve/{token}")
 def show(token: str, parts: Parts) -> HTMLResponse:
     """Show what would be approved; nothing changes by looking."""
-    request = _links(parts).read(token, parts.clock.now())
+    request = _named(token, parts)
     with parts.queries.database.read() as connection:
         row = retraining.get(connection, request)
     facts = {
@@ -53,7 +54,7 @@ def show(token: str, parts: Parts) -> HTMLResponse:
 def approve(token: str, parts: Parts) -> HTMLResponse:
     """Approve the request, once."""
     now = parts.clock.now()
-    request = _links(parts).read(token, now)
+    request = _named(token, parts)
     with parts.queries.database.begin() as connection:
         try:
             retraining.approve(connection, request, BY, now)
@@ -62,8 +63,12 @@ def approve(token: str, parts: Parts) -> HTMLResponse:
     return _page("Approved", "<p>The retraining goes out now.</p>")
 
 
-def _links(parts: Services) -> ApprovalLinks:
-    return ApprovalLinks(parts.tokens.session_secret())
+def _named(token: str, parts: Services) -> str:
+    """Return the request that a link names; raises Forbidden, since logging in would not mend a link."""
+    try:
+        return ApprovalLinks(parts.tokens.session_secret()).read(token, parts.clock.now())
+    except AuthError as error:
+        raise Forbidden(str(error)) from None
 
 
 def _page(title: str, body: str, status: int = 200) -> HTMLResponse:

@@ -9,6 +9,7 @@ from typing import cast
 from fastapi import Request
 from prometheus_client import CollectorRegistry
 
+from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.api.door import Door
 from mlhealth.api.oidc import Oidc
 from mlhealth.clock import Clock, SystemClock
@@ -32,7 +33,7 @@ class Services:
 
     `door`: where events come in; None where no source is an inbox. `oidc`: who knows the bearers of JWTs. `allow_open`:
     whether anyone may do anything while there is no token.
-    `settings`: how the service is set up, for people.
+    `settings`: how the service is set up, for people. `models`: the registry that promotions are told to.
     """
 
     queries: Queries
@@ -46,6 +47,7 @@ class Services:
     allow_open: bool = False
     listen: ListenConfig = field(default_factory=ListenConfig)
     settings: Callable[[], SettingsPage | None] = _no_settings
+    models: ModelRegistry | None = None
 
 
 def services(request: Request) -> Services:

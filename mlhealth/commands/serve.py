@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from mlhealth.app import Background, Service
     from mlhealth.listen_config import TlsConfig
+    from mlhealth.probes import Probes
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 DRAIN_SECONDS = 30.0
@@ -42,8 +43,14 @@ def serve(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     _end(background, threads, stop)
 
 
-def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
-    """Read the sources and watch the models, without HTTP; several may share the work over PostgreSQL."""
+def worker(
+    config: ConfigPath = Path("mlhealth.yaml"),
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve /metrics and /healthz on this port of the host in `listen`; 0 takes any."),
+    ] = None,
+) -> None:
+    """Read the sources and watch the models, without pages; several may share the work over PostgreSQL."""
     _logging()
     service = _service(config)
     service.database.claim()
@@ -52,9 +59,10 @@ def worker(config: ConfigPath = Path("mlhealth.yaml")) -> None:
         signal.signal(number, lambda *_: stop.set())
     background = _background(service, stop)
     threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
+    probes = None if metrics_port is None else _probes(service, metrics_port, background)
     while not stop.wait(0.5):
         pass
-    _end(background, threads, stop)
+    _end(background, threads, stop, probes)
 
 
 def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
@@ -84,21 +92,22 @@ def _background(service: Service, stop: threading.Event) -> Background:
     return background
 
 
-def _answer(service: Service, stop: threading.Event, background: Background | None) -> None:
-    """Serve HTTP until a signal or `stop`."""
-    import uvicorn
-
-    from mlhealth.api.access import check_address
-    from mlhealth.api.app import create_app
-    from mlhealth.api.oidc import Oidc
-    from mlhealth.api.services import Services
-    from mlhealth.app import door
 def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
     from mlhealth.housekeeping import Housekeeper
 
     return Housekeeper(service.database, service.config, service.clock).start(stop)
 
 
+def _answer(service: Service, stop: threading.Event, background: Background | None) -> None:
+    """Serve HTTP until a signal or `stop`."""
+    import uvicorn
+
+    from mlhealth.alerts.mlflow_registry import configured_registry
+    from mlhealth.api.access import check_address
+    from mlhealth.api.app import create_app
+    from mlhealth.api.oidc import Oidc
+    from mlhealth.api.services import Services
+    from mlhealth.app import door
     from mlhealth.dashboards.web.settings_page import settings_page
     from mlhealth.queries import Queries
     from mlhealth.store.tokens import Tokens
@@ -118,6 +127,7 @@ def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
         allow_open=listen.allow_open,
         listen=listen,
         settings=lambda: settings_page(service.config, service.rules.rules),
+        models=configured_registry(service.config.registry),
     )
     settings: dict[str, Any] = {"log_config": None, "server_header": False, **_tls(listen.tls)}
     settings["timeout_graceful_shutdown"] = LIVE_SECONDS
@@ -145,11 +155,28 @@ def _stop_server(server: object, stop: threading.Event) -> None:
     server.should_exit = True  # type: ignore[attr-defined]
 
 
-def _end(background: Background, threads: list[threading.Thread], stop: threading.Event) -> None:
+def _probes(service: Service, port: int, background: Background) -> Probes:
+    from mlhealth.probes import Probes
+
+    probes = Probes(service.config.listen.host, port, service.metrics.registry, background.unready)
+    logging.getLogger(__name__).info(
+        "metrics on http://%s:%d/metrics", service.config.listen.host, probes.port
+    )
+    return probes
+
+
+def _end(
+    background: Background,
+    threads: list[threading.Thread],
+    stop: threading.Event,
+    probes: Probes | None = None,
+) -> None:
     stop.set()
     drained = background.join(DRAIN_SECONDS)
     for thread in threads:
         thread.join(5.0)
+    if probes is not None:
+        probes.stop()
     if background.failed is not None or not drained:
         sys.exit(1)
 

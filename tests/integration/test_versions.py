@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import orjson
 import pytest
@@ -16,7 +17,9 @@ from typer.testing import CliRunner
 
 from mlhealth.alerts.mlflow_registry import MlflowRegistry
 from mlhealth.alerts.rules import parse_rules
-from mlhealth.cli import app
+from mlhealth.api.app import create_app
+from mlhealth.api.services import Services
+from mlhealth.cli import app as command_line
 from mlhealth.clock import DAY, HOUR, ManualClock, to_iso
 from mlhealth.comparison import (
     BETTER,
@@ -32,16 +35,19 @@ from mlhealth.comparison import (
 )  # fmt: skip
 from mlhealth.errors import ConflictError, NotFoundError
 from mlhealth.promotion import Hand, Promotion
+from mlhealth.queries import Queries
 from mlhealth.receiver_config import MlflowConfig
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import audit, markers
 from mlhealth.store.database import Database
+from mlhealth.store.tokens import Tokens
 from mlhealth.timeline import Span, as_data, as_markdown, timeline
 from mlhealth.version_queries import Versus, compare, versions
 from tests.alert_rules import window
 from tests.servers.stream import START, Bench, headers, loan_baseline, loan_events, run
 from tests.strict_mlflow import Mlflow, Registered
 from tests.strict_receiver import receiver
+from tests.web_server import served
 
 RULES = "rules: [{alert: Any, when: rows > 0, severity: info}]"
 KIM = Hand("kim", "the challenger did well")
@@ -66,7 +72,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         log.append(0, event, headers("loans", "1"))
         log.append(0, shadowed(event), headers("loans", "2"))
     source = MemorySource(log)
-    run(bench.worker(source), source, bench.clock, turns=4)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, turns=3)
+    worker.close_windows()
     yield opened
     opened.close()
 
@@ -150,7 +158,7 @@ def test_the_command_line_does_the_same(database: Database, tmp_path: Path) -> N
     config.write_text(f"store: {database.engine.url}\n")
 
     def ask(*words: str, fails: bool = False) -> str:
-        done = CliRunner().invoke(app, [*words, "-c", str(config)])
+        done = CliRunner().invoke(command_line, [*words, "-c", str(config)])
         assert (done.exit_code != 0) is fails, done.output
         return str(done.exception) if fails else done.stdout
 
@@ -213,3 +221,28 @@ def test_distances_of_predictions_are_distances(a: list[int], b: list[int]) -> N
         assert distance(p, p) == 0.0
         assert distance(p, q) == pytest.approx(distance(q, p))
     assert jensen_shannon(p, q) <= 1.0 + 1e-12
+
+
+def test_the_api_does_the_same(database: Database) -> None:
+    """Comparison, promotion, rollback, markers and timeline over HTTP; acts carry the caller's name."""
+    clock = ManualClock(START + 2 * HOUR)
+    app = create_app(Services(queries=Queries(database), tokens=Tokens(database), clock=clock))
+    with served(app) as address, httpx.Client(base_url=f"{address}/v1/models/loans") as client:
+        found = client.get("/comparison", params={"champion": "1", "challenger": "2"}).json()
+        assert found["disagreement"]["pairs"] > 3_000
+        assert client.get("/comparison", params={"champion": "1", "challenger": "9"}).status_code == 404
+        assert client.post("/versions/1/promote", json={"note": "calm"}).status_code == 200
+        assert "champion" in client.post("/versions/2/promote", json={"note": "canary won"}).json()["text"]
+        assert "again" in client.post("/rollback", json={"note": "it did not"}).json()["text"]
+        assert {line["version"]: line["is_champion"] for line in client.get("/versions").json()} == {
+            "1": True,
+            "2": False,
+        }
+        made = client.post("/versions/2/markers", json={"kind": "deploy", "note": "to 5 %", "at": str(START)})
+        assert (made.status_code, made.json()["at"]) == (201, START)
+        assert client.post("/versions/2/markers", json={"kind": "crown", "note": "x"}).status_code == 422
+        span = {"from": to_iso(START), "to": to_iso(START + 3 * HOUR)}
+        told = client.get("/timeline", params=span).json()
+        assert any(e["kind"] == "deploy" and "to 5 %" in e["text"] for e in told["entries"])
+        assert client.get("/timeline").status_code == 400
+        assert [m["kind"] for m in client.get("/markers", params=span).json()].count("rollback") >= 1
