@@ -70,3 +70,17 @@ def test_pages_of_other_sites_change_nothing(client: httpx.Client) -> None:
     data = form(client, "/alerts")
     assert client.post("/alerts/b-loan-default/acknowledge", data=data, headers=headers).status_code == 403
     assert client.post("/alerts/b-loan-default/acknowledge", data={"csrf": "0" * 64}).status_code == 403
+
+
+def test_feedback_and_trust_by_api(client: httpx.Client, store: FilledStore) -> None:
+    """A program judges a page and reads the model's precision; an alert that is not there is a 404."""
+    client.headers.update(bearer(store.add_token("pager", "operate", "read")))
+    said = {"verdict": "not harm", "note": "a sale"}
+    assert client.post("/v1/alerts/a-loan-default/feedback", json=said).status_code == 204
+    found = client.get("/v1/models/loan-default/trust").json()
+    assert found["precision"]["useless"] == {"not harm": 1}
+    assert found["share"] == 0.0
+    assert client.post("/v1/alerts/none/feedback", json=said).status_code == 404
+    assert client.post("/v1/alerts/a-loan-default/feedback", json={"verdict": "x"}).status_code == 422
+    assert client.get("/v1/baselines/proposals").json() == []
+    assert client.post("/v1/baselines/none/approve", json={}).status_code == 404
