@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mlhealth.dashboards.wording import is_percent, metric_value
+from mlhealth.dashboards.wording import higher_is_better, is_percent, metric_value
 from mlhealth.queries import ReportLine, VersionSummary
 
 HARM = ("critical", "degraded", "unknown", "healthy")
@@ -22,20 +22,24 @@ class Overview:
     total: int
     search: str
     status: str
+    sort: str = "harm"
 
 
-def overview(versions: Sequence[VersionSummary], search: str = "", status: str = "") -> Overview:
-    """Return the versions whose name holds `search` and whose status is `status`, sorted by harm."""
+def overview(
+    versions: Sequence[VersionSummary], search: str = "", status: str = "", sort: str = "harm"
+) -> Overview:
+    """Return the versions whose name holds `search` and whose status is `status`; an unknown `sort` is by harm."""
     counts = Counter(status_of(version) for version in versions)
     wanted = search.strip().casefold()
     chosen = [v for v in versions if wanted in f"{v.model} {v.version}".casefold()]
     chosen = [v for v in chosen if not status or status_of(v) == status]
     return Overview(
-        tuple(sorted(chosen, key=_harm)),
+        tuple(sorted(chosen, key=SORTS.get(sort, _harm))),
         {name: counts[name] for name in HARM},
         len(versions),
         search.strip(),
         status,
+        sort if sort in SORTS else "harm",
     )
 
 
@@ -75,3 +79,41 @@ def _harm(version: VersionSummary) -> tuple[bool, int, int, float, str, str]:
     score = version.latest.score if version.latest and version.latest.score is not None else 101.0
     order = HARM.index(status_of(version))
     return (version.state == "retired", order, -version.firing, score, version.model, version.version)
+
+
+def _change(version: VersionSummary) -> tuple[bool, float, str, str]:
+    """Return the sort key by loss against the reference as a share of it, the largest first."""
+    line = version.latest
+    names = (version.model, version.version)
+    if line is None or line.value is None or not line.reference:
+        return (True, 0.0, *names)
+    gain = (line.value - line.reference) / abs(line.reference)
+    return (False, gain if higher_is_better(line.metric) else -gain, *names)
+
+
+def _score(version: VersionSummary) -> tuple[bool, float, str, str]:
+    score = version.latest.score if version.latest else None
+    return (score is None, score or 0.0, version.model, version.version)
+
+
+def _name(version: VersionSummary) -> tuple[str, str]:
+    return (version.model.casefold(), version.version)
+
+
+def _rows(version: VersionSummary) -> tuple[int, str, str]:
+    return (-(version.latest.rows if version.latest else 0), version.model, version.version)
+
+
+def _newest(version: VersionSummary) -> tuple[int, str, str]:
+    return (-(version.latest.end if version.latest else 0), version.model, version.version)
+
+
+SORTS: dict[str, Callable[[VersionSummary], tuple[object, ...]]] = {
+    "harm": _harm,
+    "name": _name,
+    "score": _score,
+    "change": _change,
+    "rows": _rows,
+    "newest": _newest,
+}
+"""Ways to sort the fleet, as they stand in the address."""

@@ -85,9 +85,9 @@ Visited = Annotated[Visit, Depends(visit)]
 
 
 @router.get("/")
-def overview_page(seen: Visited, q: str = "", status: str = "") -> Response:
+def overview_page(seen: Visited, q: str = "", status: str = "", sort: str = "harm") -> Response:
     """Show every model version, those that need a person first on top."""
-    view = overview(seen.queries.versions(), q, status)
+    view = overview(seen.queries.versions(), q, status, sort)
     return seen.show("overview.html", view=view, here="models", recent=RECENT)
 
 

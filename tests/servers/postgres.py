@@ -28,6 +28,14 @@ def _binary(name: str) -> str | None:
     return str(versions[-1]) if versions else shutil.which(name)
 
 
+def programs() -> tuple[str, str]:
+    """Return the paths of initdb and postgres; raises FileNotFoundError where they are not installed."""
+    initdb, postgres = _binary("initdb"), _binary("postgres")
+    if initdb is None or postgres is None:
+        raise FileNotFoundError("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    return initdb, postgres
+
+
 def _other_user() -> str | None:
     """The user to run as: PostgreSQL refuses root."""
     if os.geteuid() != 0:
