@@ -17,10 +17,10 @@ from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, More, RuleBook
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.config import Config
-from mlhealth.errors import ConfigError
 from mlhealth.metrics import Metrics
 from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
 from mlhealth.sources.base import Source
+from mlhealth.sources.several import SeveralSources
 from mlhealth.store import schema
 from mlhealth.store.database import Database
 from mlhealth.store.tokens import Tokens
@@ -75,9 +75,8 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
 def worker(service: Service, fault: Fault = lambda _: None) -> Worker:
     """Return the worker of a service; its source connects when it runs."""
     found = sources_of(service.config.sources, Surroundings(service.database, service.clock))
-    if len(found) != 1:
-        raise ConfigError("sources: name one source")
-    return worker_on(service, found[0].source, found[0].idle, fault)
+    source = found[0].source if len(found) == 1 else SeveralSources([one.source for one in found])
+    return worker_on(service, source, max(one.idle for one in found), fault)
 
 
 def door(service: Service) -> Door | None:

@@ -84,6 +84,11 @@ class Metrics:
     )
     late_records = counter("mlhealth_late_records", "Events whose window took no more rows.", VERSION)
     gap_records = counter("mlhealth_gap_records", "Messages that the source no longer had.", PARTITION)
+    dead_letters = counter(
+        "mlhealth_dead_letters",
+        "Messages written to a dead-letter topic, by the topic they came from.",
+        ("topic",),
+    )
     skipped_windows = counter(
         "mlhealth_skipped_windows", "Windows without rows, in a silence too long to report each.", VERSION
     )

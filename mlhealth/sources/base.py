@@ -130,11 +130,12 @@ class Source(ABC):
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the source how far the checkpoints are, for lag tools; failing is not an error."""
 
-    def set_aside(self, letters: Sequence[DeadLetter]) -> None:  # noqa: B027 (most sources have no such place)
-        """Write messages that could not be used to where people look for them, if there is such a place.
+    def set_aside(self, letters: Sequence[DeadLetter]) -> int:
+        """Write messages that could not be used to where people look for them; return how many were written.
 
         Called before their checkpoint: after a crash a letter may be there twice, never not at all.
         """
+        return 0
 
     @abstractmethod
     def close(self) -> None:

@@ -96,10 +96,11 @@ class InboxSource(Source):
         except StoreUnavailable as error:
             logger.info("messages of the inbox were not removed yet: %s", error)
 
-    def set_aside(self, letters: Sequence[DeadLetter]) -> None:
+    def set_aside(self, letters: Sequence[DeadLetter]) -> int:
         ours = [(x.partition.number, x.offset, x.reason) for x in letters if x.partition.topic == TOPIC]
         if ours:
             self._inbox.set_aside(ours)
+        return len(ours)
 
     def close(self) -> None:
         self._positions.clear()

@@ -106,12 +106,13 @@ class KafkaSource(Source):
         except KafkaError as error:
             logger.info("offsets were not committed to the broker: %s", error)
 
-    def set_aside(self, letters: Sequence[DeadLetter]) -> None:
+    def set_aside(self, letters: Sequence[DeadLetter]) -> int:
         if not letters or self._config.dead_letters is None:
-            return
+            return 0
         if self._letters is None:
             self._letters = LetterBox(self._config, self._config.dead_letters)
         self._letters.send(letters)
+        return len(letters)
 
     def close(self) -> None:
         if self._letters is not None:

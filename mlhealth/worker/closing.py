@@ -78,6 +78,7 @@ class Closer:
         self._labelling = Labelling(database, models, rules)
         self._told: set[ModelVersion] = set()
         self._first: ModelVersion = ("", "")
+        self.behind: Mapping[Partition, int] = {}
         self.before_commit: Callable[[], None] = lambda: None
         self._labelling.before_commit = self._committing
 
@@ -88,6 +89,7 @@ class Closer:
         """
         snapshot = store.snapshot(self._database)
         ends = self._idleness.ends()
+        self.behind = {p: max(end - snapshot.offsets.get(p, (0, 0))[0], 0) for p, end in ends.items()}
         done: list[Closed] = []
         names = sorted(snapshot.models)
         names = [n for n in names if n >= self._first] + [n for n in names if n < self._first]

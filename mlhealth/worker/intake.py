@@ -68,6 +68,11 @@ class Intake:
         return self._ledger.letters
 
     @property
+    def partitions(self) -> Collection[Partition]:
+        """The partitions that are read here."""
+        return self._logs.keys()
+
+    @property
     def open_partials(self) -> int:
         """How many partial profiles are held."""
         return len(self._open)

@@ -19,7 +19,7 @@ from mlhealth.store.heartbeats import Heartbeat
 from mlhealth.worker.closing import Closed, Closer
 from mlhealth.worker.intake import Intake
 from mlhealth.worker.models import Models
-from mlhealth.worker.telling import tell_closed, tell_counts
+from mlhealth.worker.telling import set_aside, tell_closed, tell_counts, tell_lag
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Worker(Owner):
         if wanted is None:
             return {}
         with parts.metrics.checkpoint_seconds.time():
-            parts.source.set_aside(parts.intake.letters)
+            set_aside(parts.source, parts.intake.letters, parts.metrics)
             self._fault("before checkpoint")
             saved = checkpoints.save(
                 parts.database,
@@ -164,6 +164,7 @@ class Worker(Owner):
                 parts.intake.retire(*closed.name, closed.final_end)
             tell_closed(parts.metrics, closed, parts.clock.now())
         parts.metrics.open_partials.set(parts.intake.open_partials)
+        tell_lag(parts.metrics, parts.closer.behind, parts.intake.partitions)
         return done
 
     def assigned(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mlhealth.clock import SECOND
+from mlhealth.events.messages import Partition
 from mlhealth.metrics import Metrics
 from mlhealth.records import WindowReport
+from mlhealth.sources.base import DeadLetter, Source
 from mlhealth.store.checkpoints import Count
 from mlhealth.worker.closing import Closed
 
@@ -25,6 +28,21 @@ def tell_counts(metrics: Metrics, counts: Iterable[Count]) -> None:
             metrics.records.labels(model, version, outcome).inc(events)
         if outcome == "late" and events > 0:
             metrics.late_records.labels(model, version).inc(events)
+
+
+def tell_lag(metrics: Metrics, behind: Mapping[Partition, int], held: Collection[Partition]) -> None:
+    """Show how many messages of the partitions that are ours no checkpoint holds yet."""
+    metrics.consumer_lag.clear()
+    for partition in held:
+        if partition in behind:
+            metrics.consumer_lag.labels(partition.topic, str(partition.number)).set(behind[partition])
+
+
+def set_aside(source: Source, letters: Sequence[DeadLetter], metrics: Metrics) -> None:
+    """Write dead letters where the source has a place for them, and count those that were written."""
+    if letters and source.set_aside(letters):
+        for topic, found in Counter(letter.partition.topic for letter in letters).items():
+            metrics.dead_letters.labels(topic).inc(found)
 
 
 def tell_closed(metrics: Metrics, closed: Closed, now: int) -> None:

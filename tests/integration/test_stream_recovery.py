@@ -1,0 +1,237 @@
+"""What the worker mends by itself: unreadable profiles, baselines that come late, several sources, skewed clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from mlhealth.baseline import Baseline
+from mlhealth.clock import HOUR, MINUTE, SECOND
+from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.metrics import Metrics
+from mlhealth.records import WindowReport
+from mlhealth.report_json import from_data
+from mlhealth.sources.base import DeadLetter
+from mlhealth.sources.memory import MemoryLog, MemorySource
+from mlhealth.sources.several import SeveralSources
+from mlhealth.store import baselines, schema
+from mlhealth.store.database import Database
+from mlhealth.store.tables import counters, partials, reports
+from mlhealth.worker.telling import set_aside
+from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, run
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Baseline:
+    """One small baseline for all tests here."""
+    return loan_baseline()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, baseline: Baseline) -> Iterator[Bench]:
+    """A prepared store."""
+    bench = Bench(Database.open(f"sqlite:///{tmp_path / 'store.db'}"), baseline)
+    bench.prepare()
+    yield bench
+    bench.database.close()
+
+
+def log_of(bench: Bench, events: Sequence[bytes], topic: str = "t", count: int = 2) -> MemoryLog:
+    """Return a log that holds the events, spread over partitions."""
+    log = MemoryLog(topic, count, bench.clock)
+    for i, event in enumerate(events):
+        log.append(i % count, event, HEADERS)
+    return log
+
+
+def told(database: Database) -> dict[tuple[str, int], WindowReport]:
+    """Return the latest report of each window and segment."""
+    with database.read() as connection:
+        found = connection.execute(sa.select(reports.c.report).where(reports.c.latest)).all()
+    all_reports = [from_data(row.report) for row in found]
+    return {(report.key.segment, report.key.start): report for report in all_reports}
+
+
+def outcomes(database: Database) -> dict[str, int]:
+    """Return how many events met each outcome."""
+    t = counters.c
+    with database.read() as connection:
+        query = sa.select(t.outcome, sa.func.sum(t.events)).group_by(t.outcome)
+        return {outcome: int(events) for outcome, events in connection.execute(query) if events}
+
+
+def test_partials_of_an_older_format_are_built_again(bench: Bench, tmp_path: Path) -> None:
+    """Profiles that cannot be read are made anew from the log: reports equal those of an undisturbed run."""
+    events = loan_events(900)
+    log = log_of(bench, events[:800])
+    first = MemorySource(log, poll_records=100)
+    worker = bench.worker(first)
+    first.start(worker)
+    bench.clock.advance(SECOND)
+    worker.turn()
+    with bench.database.begin() as connection:
+        assert connection.execute(sa.update(partials).values(profile=b"older")).rowcount > 0
+    for i, event in enumerate(events[800:]):
+        log.append(i % 2, event, HEADERS)
+    second = MemorySource(log, poll_records=100)
+    run(bench.worker(second, "second"), second, bench.clock, 30)
+    calm = Bench(Database.open(f"sqlite:///{tmp_path / 'calm.db'}"), bench.baseline)
+    calm.prepare()
+    source = MemorySource(log_of(calm, events), poll_records=100)
+    run(calm.worker(source), source, calm.clock, 30)
+    assert outcomes(bench.database) == {"accepted": 900}
+    expected = {key: (r.rows, r.estimates, r.drift) for key, r in told(calm.database).items() if r.rows}
+    assert {
+        key: (r.rows, r.estimates, r.drift) for key, r in told(bench.database).items() if r.rows
+    } == expected
+    calm.database.close()
+
+
+def test_messages_gone_since_are_a_reported_gap_and_stop_nothing(bench: Bench) -> None:
+    """Where the log no longer has what an unreadable profile was made of, the rest is read and the gap counted."""
+    log = log_of(bench, loan_events(400), count=1)
+    first = MemorySource(log)
+    worker = bench.worker(first)
+    run(worker, first, bench.clock, 1)
+    with bench.database.begin() as connection:
+        connection.execute(sa.update(partials).values(profile=b"older"))
+    log.trim(0, 390)
+    second = MemorySource(log)
+    worker = bench.worker(second, "second")
+    run(worker, second, bench.clock, 3)
+    assert worker.metrics.gap_records.labels("t", "0")._value.get() > 0
+    bench.clock.advance(HOUR)
+    worker.turn()
+    assert sum(r.rows for (segment, _), r in told(bench.database).items() if not segment) <= 400
+
+
+def test_no_event_is_unknown_after_its_baseline_was_activated(tmp_path: Path, baseline: Baseline) -> None:
+    """Events that arrive between an activation and the next checkpoint are counted for the new version."""
+    bench = Bench(Database.open(f"sqlite:///{tmp_path / 'new.db'}"), baseline)
+    schema.ensure(bench.database)
+    log = MemoryLog("t", 1, bench.clock)
+    source = MemorySource(log)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 2)
+    with bench.database.begin() as connection:
+        baselines.activate(connection, baselines.push(connection, baseline, 0), 0)
+    for event in loan_events(50):
+        log.append(0, event, HEADERS)
+    worker._parts.intake.add(source.poll(0.0), bench.clock.now())
+    worker._parts.intake.flush(bench.clock.now())
+    worker.checkpoint()
+    assert outcomes(bench.database) == {"accepted": 50}
+    bench.database.close()
+
+
+def test_a_clock_set_back_changes_no_report(bench: Bench, tmp_path: Path) -> None:
+    """Wall time that jumps back an hour only delays the look: the reports are those of a steady clock."""
+    events = loan_events(900)
+    source = MemorySource(log_of(bench, events), poll_records=100)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 3)
+    bench.clock.advance(-HOUR)
+    for _ in range(10):
+        bench.clock.advance(SECOND)
+        worker.turn()
+    bench.clock.advance(2 * HOUR)
+    for _ in range(20):
+        bench.clock.advance(SECOND)
+        worker.turn()
+    calm = Bench(Database.open(f"sqlite:///{tmp_path / 'calm.db'}"), bench.baseline)
+    calm.prepare()
+    steady = MemorySource(log_of(calm, events), poll_records=100)
+    run(calm.worker(steady), steady, calm.clock, 30)
+    assert outcomes(bench.database) == {"accepted": 900}
+    expected = {key: (r.rows, r.estimates) for key, r in told(calm.database).items() if r.rows}
+    assert {key: (r.rows, r.estimates) for key, r in told(bench.database).items() if r.rows} == expected
+    calm.database.close()
+
+
+def test_an_event_far_ahead_moves_no_watermark(bench: Bench) -> None:
+    """One event from next year is put aside by itself; the windows of the others stay open for their rows."""
+    log = MemoryLog("t", 1, bench.clock)
+    events = loan_events(400)
+    for event in events[:200]:
+        log.append(0, event, HEADERS, written=START + 15 * MINUTE)
+    log.append(0, loan_events(1, first=20_000_000)[0], HEADERS, written=START + 15 * MINUTE)
+    for event in events[200:]:
+        log.append(0, event, HEADERS, written=START + 15 * MINUTE)
+    source = MemorySource(log)
+    run(bench.worker(source), source, bench.clock, 3)
+    assert outcomes(bench.database) == {"accepted": 400, "future": 1}
+
+
+def test_silence_is_reported_window_by_window(bench: Bench) -> None:
+    """A model that gets no traffic gets reports without rows, as long as the stretch allows."""
+    log = log_of(bench, loan_events(600), count=1)
+    source = MemorySource(log)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 2)
+    for _ in range(6):
+        bench.clock.advance(10 * MINUTE)
+        worker.turn()
+    found = told(bench.database)
+    assert sum(1 for (segment, _), report in found.items() if not segment and report.rows == 0) >= 3
+
+
+def test_one_worker_reads_several_sources(bench: Bench) -> None:
+    """Events of two sources meet in one window, and each source is told its own offsets."""
+    events = loan_events(600)
+    one, two = log_of(bench, events[::2], "a"), log_of(bench, events[1::2], "b")
+    members = [MemorySource(one), MemorySource(two)]
+    source = SeveralSources(members)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 4)
+    assert outcomes(bench.database) == {"accepted": 600}
+    assert {p.topic for p in members[0].committed} == {"a"}
+    assert {p.topic for p in members[1].committed} == {"b"}
+    worker.finish()
+
+
+class _Down(MemorySource):
+    """A source that does not answer."""
+
+    def poll(self, timeout: float) -> object:  # type: ignore[override]
+        raise SourceUnavailable("down")
+
+
+def test_a_source_that_is_down_holds_up_no_other(bench: Bench) -> None:
+    """The other source is read on; its events are checkpointed."""
+    source = SeveralSources(
+        [MemorySource(log_of(bench, loan_events(100), "a")), _Down(MemoryLog("b", 1, bench.clock))]
+    )
+    run(bench.worker(source), source, bench.clock, 2)
+    assert outcomes(bench.database) == {"accepted": 100}
+
+
+def test_two_sources_may_not_share_a_topic(bench: Bench) -> None:
+    """Offsets are kept by topic and partition, so equal names are refused with a message."""
+    source = SeveralSources([MemorySource(log_of(bench, (), "a")) for _ in range(2)])
+    with pytest.raises(ConfigError, match="two sources"):
+        source.partitions()
+
+
+def test_dead_letters_are_counted_where_they_are_written(bench: Bench) -> None:
+    """The metric rises by what went to a dead-letter topic, and not where there is none."""
+
+    class Kept(MemorySource):
+        def set_aside(self, letters: Sequence[DeadLetter]) -> int:
+            return len(letters)
+
+    log = log_of(bench, [b"poison", *loan_events(10)], count=1)
+    counted, uncounted = Metrics(), Metrics()
+    source = Kept(log)
+    worker = bench.worker(source)
+    source.start(worker)
+    worker._parts.intake.add(source.poll(0.0), 0)
+    worker._parts.models.refresh()
+    worker._parts.intake.flush(0)
+    letters = worker._parts.intake.letters
+    set_aside(source, letters, counted)
+    set_aside(MemorySource(log), letters, uncounted)
+    assert counted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) == 1
+    assert uncounted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) is None
