@@ -18,7 +18,7 @@ from tests.servers.story import Story
 from tests.strict_receiver import StrictReceiver, receiver
 
 TRANSITIONS = 10_000
-SECONDS_PER_KILL = 4.0
+SECONDS_PER_KILL = 3.0
 MESSAGES_PER_WINDOW = 2
 
 
@@ -47,7 +47,12 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(SECONDS_PER_KILL):
+        while not self._stop.is_set():
+            before = len(self._server.seen)
+            while len(self._server.seen) == before and not self._stop.wait(0.05):
+                pass  # a kill before it has come to work would prove nothing
+            if self._stop.wait(SECONDS_PER_KILL):
+                return
             end_of(self._process)
             self.kills += 1
             self._process = start(self._traffic.database, self._server)
