@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
-from mlhealth.estimators.base import Estimator, FitInputs
-from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
+from mlhealth.estimators.class_mix import ClassMixEstimator
 from mlhealth.estimators.intervals import Answering, class_estimates, value_estimates
-from mlhealth.estimators.kept import KeptRows
-from mlhealth.estimators.label_shift import label_shift_fit
 from mlhealth.estimators.posterior import CLASSIFICATION
-from mlhealth.estimators.reference import Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.weighted import weighted_metric, weighted_variance
 from mlhealth.records import EstimateStatus, PerformanceEstimate
@@ -25,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class BBSE(Estimator):
+class BBSE(ClassMixEstimator):
     """The reference's metric, weighted by class so that its predictions have the window's frequencies.
 
     w = C^-1 mu with C = P_ref(predicted, label) and mu the window's prediction rates, clipped at 0. Used
@@ -38,6 +33,7 @@ class BBSE(Estimator):
     Assumes label shift, and a confusion matrix that can be inverted; its error grows as the model gets
     poorer.
 
+    >>> from mlhealth.estimators.base import FitInputs
     >>> from mlhealth.estimators.synthetic import synthetic_rows
     >>> reference = synthetic_rows(2000).rows
     >>> rows = synthetic_rows(4000, seed=1).rows
@@ -49,24 +45,15 @@ class BBSE(Estimator):
 
     name: ClassVar[str] = "bbse"
     tasks: ClassVar[frozenset[Task]] = CLASSIFICATION
-    reference: Reference
-    kept: KeptRows
-    calibrator: ClassCalibrator
-
-    @classmethod
-    def fit(cls, inputs: FitInputs) -> Self:
-        rows = checked(cls.name, inputs)
-        calibrator = choose_calibrator(rows, labels(rows), np.random.default_rng(inputs.seed))
-        return cls(Reference.of(rows, tuple(inputs.metrics)), KeptRows.of(rows), calibrator)
 
     def estimate(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer
-        label, prediction = self.kept.label.astype(np.int64), window.prediction.astype(np.int64)
+        prediction = window.prediction.astype(np.int64)
         ratio, covariance = self._ratio(prediction, len(window.schema.classes))
-        weight = ratio[label]
-        fit = label_shift_fit(self.kept.matrix, weight, self.kept.encoded(window))
+        weight = ratio[self.label]
+        fit = self.explains(ratio, self.kept.encoded(window))
         by = Answering(self.name, self.reference, window.schema, level)
         if not fit.accepted:
             by = by if fit.nothing_moved else replace(by, status=EstimateStatus.WIDENED, note=fit.note)
@@ -77,7 +64,7 @@ class BBSE(Estimator):
             if isinstance(found, str):
                 values[name] = found
                 continue
-            slope = np.bincount(label, found[1], len(ratio)) / np.maximum(ratio, 1e-3)
+            slope = np.bincount(self.label, found[1], len(ratio)) / np.maximum(ratio, 1e-3)
             variance = weighted_variance(found[1], weight, len(window)) + float(slope @ covariance @ slope)
             values[name] = found[0], variance
         return value_estimates(by, len(window), values)
@@ -85,7 +72,7 @@ class BBSE(Estimator):
     def _ratio(self, prediction: NDArray[np.int64], k: int) -> tuple[Floats, Floats]:
         """Return the class weights, (k,), and their covariance, (k, k)."""
         joint = np.zeros((k, k))
-        np.add.at(joint, (self.kept.prediction.astype(np.int64), self.kept.label.astype(np.int64)), 1.0)
+        np.add.at(joint, (self.kept.prediction.astype(np.int64), self.label), 1.0)
         joint = (joint + 0.5 / k) / (len(self.kept) + 0.5 * k)
         rows = max(len(prediction), 1)
         rates = (np.bincount(prediction, minlength=k) + 0.5 / k) / (rows + 0.5)
@@ -94,12 +81,3 @@ class BBSE(Estimator):
         mean = float(ratio @ joint.sum(axis=0))
         noise = (np.diag(rates) - np.outer(rates, rates)) * (1.0 / rows + 1.0 / len(self.kept))
         return ratio / max(mean, 1e-9), inverse @ noise @ inverse.T
-
-    def state(self) -> FittedState:
-        state = self.kept.state({"reference": self.reference.params()})
-        return replace(state, arrays={**state.arrays, **self.calibrator.arrays()})
-
-    @classmethod
-    def from_state(cls, state: FittedState) -> Self:
-        reference = Reference.of_params(state.params["reference"])
-        return cls(reference, KeptRows.of_state(state), ClassCalibrator.of_arrays(state.arrays))

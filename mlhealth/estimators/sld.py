@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
-from mlhealth.estimators.base import FitInputs
-from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
+from mlhealth.estimators.class_mix import ClassMixEstimator
 from mlhealth.estimators.encode import canonical_order
-from mlhealth.estimators.kept import KeptRows
-from mlhealth.estimators.label_shift import label_shift_fit
 from mlhealth.estimators.posterior import Posterior, PosteriorEstimator
-from mlhealth.estimators.reference import Reference, checked, labels
 from mlhealth.estimators.rows import Rows
 from mlhealth.records import EstimateStatus
 
@@ -24,7 +19,7 @@ ROUNDS = 200
 
 
 @dataclass(frozen=True)
-class SLD(PosteriorEstimator):
+class SLD(ClassMixEstimator, PosteriorEstimator):
     """Posteriors moved to the window's own class mix, which EM finds from the calibrated scores.
 
     Repeats pi_c <- mean of q_c, q_c <- p_c pi_c / pi_ref_c (normalised) to its fixed point. The result is
@@ -37,6 +32,7 @@ class SLD(PosteriorEstimator):
     Assumes label shift: P(features | label) unchanged. Without the fit test it is far off wherever that is
     false.
 
+    >>> from mlhealth.estimators.base import FitInputs
     >>> from mlhealth.estimators.synthetic import synthetic_rows
     >>> reference = synthetic_rows(2000).rows
     >>> rows = synthetic_rows(4000, seed=1).rows
@@ -47,44 +43,25 @@ class SLD(PosteriorEstimator):
     """
 
     name: ClassVar[str] = "sld"
-    reference: Reference
-    kept: KeptRows
-    calibrator: ClassCalibrator
-
-    @classmethod
-    def fit(cls, inputs: FitInputs) -> Self:
-        rows = checked(cls.name, inputs)
-        calibrator = choose_calibrator(rows, labels(rows), np.random.default_rng(inputs.seed))
-        return cls(Reference.of(rows, tuple(inputs.metrics)), KeptRows.of(rows), calibrator)
 
     def posterior(self, window: Rows) -> Posterior:
         plain = self.calibrator.posterior(window.prediction.astype(np.int64), window.scores)
-        label = self.kept.label.astype(np.int64)
-        prior = np.bincount(label, minlength=plain.shape[1]) / len(label)
+        prior = np.bincount(self.label, minlength=plain.shape[1]) / len(self.label)
         if len(window) == 0:
             return Posterior(plain, self.reference.rows)
         encoded = self.kept.encoded(window)
         order = canonical_order(encoded)  # sums in EM then do not depend on the order of rows
         mix = em_prior(plain[order], prior)
         ratio = mix / np.maximum(prior, 1e-9)
-        fit = label_shift_fit(self.kept.matrix, ratio[label], encoded)
+        fit = self.explains(ratio, encoded)
         if not fit.accepted:
             status = EstimateStatus.OK if fit.nothing_moved else EstimateStatus.WIDENED
             return Posterior(plain, self.reference.rows, status, fit.note)
         moved = plain * ratio
-        weight = ratio[label]
+        weight = ratio[self.label]
         effective = float(weight.sum() ** 2 / (weight @ weight))
         # the mix is itself an estimate from the window: its error is met by counting a quarter of the rows
         return Posterior(moved / moved.sum(axis=1, keepdims=True), effective / 4.0)
-
-    def state(self) -> FittedState:
-        state = self.kept.state({"reference": self.reference.params()})
-        return replace(state, arrays={**state.arrays, **self.calibrator.arrays()})
-
-    @classmethod
-    def from_state(cls, state: FittedState) -> Self:
-        reference = Reference.of_params(state.params["reference"])
-        return cls(reference, KeptRows.of_state(state), ClassCalibrator.of_arrays(state.arrays))
 
 
 def em_prior(posterior: Floats, prior: Floats) -> Floats:

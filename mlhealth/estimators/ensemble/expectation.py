@@ -13,6 +13,8 @@ RIDGE = 0.02
 PREDICTORS = 40
 SURE = 4.0
 """Standard errors beyond which a correlation is a tie; among a hundred thousand pairs about six exceed it by chance."""
+WORTH = 40.0
+"""Sum of squared standard errors that a column's ties must exceed."""
 
 
 def squares(scores: Floats) -> Floats:
@@ -36,9 +38,14 @@ class Expectations:
 
     @property
     def tied(self) -> Floats:
-        """The correlations (d, d) without the diagonal and without those that chance alone may give."""
+        """The correlations (d, d) without the diagonal and without those that chance alone may give.
+
+        Among many columns the greatest of many chance correlations exceeds `SURE`: a column's ties must be worth more.
+        """
         sure = np.abs(self.correlation) > SURE / np.sqrt(self.rows)
-        return np.where(sure & ~np.eye(len(self.correlation), dtype=bool), self.correlation, 0.0)
+        kept = np.where(sure & ~np.eye(len(self.correlation), dtype=bool), self.correlation, 0.0)
+        strong = (kept**2).sum(axis=1, keepdims=True) > WORTH / self.rows
+        return np.where(strong, kept, 0.0)
 
     def coefficients(self, target: int, trusted: Sequence[int]) -> tuple[NDArray[np.intp], Floats]:
         """Return positions in the design and their coefficients, to predict column `target` from `trusted` ones."""
