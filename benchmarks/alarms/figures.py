@@ -169,7 +169,7 @@ def health(judged: Sequence[Judged]) -> dict[str, float | None]:
     score, drop = (np.array([getattr(j, name) for j in mixed]) for name in ("score", "drop"))
     return {
         "health_spearman": _spearman(lasting),
-        "health_spearman_possible": _possible(lasting),
+        "health_spearman_of_true_cost": _true_cost(lasting),
         "health_spearman_of_lasting_loss": _spearman(lasting, "lasting"),
         "health_spearman_with_natural": _spearman(lasting + natural),
         "health_auroc": _auroc_of(mixed),
@@ -227,7 +227,7 @@ def _spearman(windows: Sequence[Judged], truth: str = "drop") -> float | None:
     return float(spearmanr([-j.score for j in windows], [getattr(j, truth) for j in windows]).statistic)
 
 
-def _possible(windows: Sequence[Judged]) -> float | None:
+def _true_cost(windows: Sequence[Judged]) -> float | None:
     """Return the rank correlation of what treatments truly cost with what single windows of them lost."""
     if len(windows) < 3:
         return None
