@@ -27,6 +27,7 @@ GROUPS = (
     "retraining",
     "audit",
     "models",
+    "import_",
     "versions",
     "timeline",
     "label",

@@ -1,0 +1,1 @@
+"""What reading each wire format costs, beside the bare library that parses it."""
