@@ -21,6 +21,7 @@ from mlhealth.estimators.few_labels import (
     labels_needed,
     suggest_labels,
 )
+from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.row_model import plain_row_model
 from mlhealth.events.batch import KEY, PREDICTION, TIME, score_columns
 from mlhealth.kept_sample import KeptSample
@@ -92,6 +93,11 @@ def _draw(
 ) -> tuple[Draw, tuple[int, int, str, float, tuple[tuple[float, int], ...]]]:
     rows, expected = sample.rows(), sample.expected(plain_row_model(baseline))
     metric = wanted.metric or baseline.primary
+    metric_of(metric, baseline.schema)
+    if metric == "average_precision":
+        raise ConfigError(
+            "average_precision cannot be told from part of the labels; ask for roc_auc, or label all rows"
+        )
     if wanted.half_width is not None:
         count = labels_needed(rows, expected, metric, wanted.half_width)
     else:

@@ -82,10 +82,10 @@ def suggest(
     wanted = Wanted(count, half_width, metric, seed)
     found = draw(database, name, from_iso(window), wanted, SystemClock().now())
     write(found.table, out)
-    _tell(found, out)
+    _tell(found, out, model)
 
 
-def _tell(found: Suggestion, out: Path) -> None:
+def _tell(found: Suggestion, out: Path, model: str) -> None:
     from mlhealth.commands.terminal import stderr
 
     console = stderr()
@@ -94,11 +94,11 @@ def _tell(found: Suggestion, out: Path) -> None:
         console.print(
             f"{found.drawn - found.table.num_rows} rows more were drawn that have their label already"
         )
-    console.print(f"{found.metric} will be known to about ±{found.half_width:.3g} by these labels alone")
+    console.print(f"{found.metric} will be known to about ±{found.half_width:.3g} by this draw alone")
     for half, needed in found.needed:
         most = " (all of them)" if needed >= found.kept else ""
         console.print(f"  ±{half:.3g} would take {needed:,} labels{most}")
-    console.print(f"fill in the last column, then: mlhealth label add {out} --model …")
+    console.print(f"fill in the last column, then: mlhealth label add {out} --model {model}")
 
 
 def _schema(database: Database, model: str, version: str) -> ModelSchema:

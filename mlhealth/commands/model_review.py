@@ -42,6 +42,7 @@ def _tell(console: Console, title: str, records: tuple[TrackRecord, ...]) -> Non
     from rich.table import Table
 
     from mlhealth.commands.terminal import number
+    from mlhealth.track_record import FEWEST
 
     if not records:
         console.print(f"{title}: no window has labels yet, so nothing can be said of its estimates")
@@ -57,5 +58,9 @@ def _tell(console: Console, title: str, records: tuple[TrackRecord, ...]) -> Non
     for record in advised:
         for sentence in record.advice:
             console.print(f"{record.metric}: {sentence}", markup=False)
-    if not advised:
+    if records[0].windows < FEWEST:
+        console.print(
+            f"{records[0].windows} windows have labels; from {FEWEST} on the estimates are judged by them"
+        )
+    elif not advised:
         console.print("the estimates have held: nothing to do")
