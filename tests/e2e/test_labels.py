@@ -42,7 +42,7 @@ def labelled(service: StreamService, number: int, rows: int) -> WindowReport:
 def accuracy(true: list[int], number: int) -> float:
     """Return the share of a window's events whose prediction is their label."""
     at = slice(number * PER_WINDOW, (number + 1) * PER_WINDOW)
-    predicted = loan_rows(ROWS, 1).column("y_pred").to_pylist()[at]
+    predicted: list[int] = loan_rows(ROWS, 1).column("y_pred").to_pylist()[at]
     return sum(p == t for p, t in zip(predicted, true[at], strict=True)) / PER_WINDOW
 
 
