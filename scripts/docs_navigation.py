@@ -17,7 +17,7 @@ CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "alarms.md",
         ),
     ),
-    ("How to", ("how-to/*.md", "alerts.md", "web.md", "security.md")),
+    ("How to", ("how-to/*.md", "alerts.md", "versions.md", "web.md", "security.md")),
     ("Serving systems, receivers, training", ("serving/*.md", "receivers/*.md", "training/*.md")),
     ("Operations", ("operations/*.md",)),
     ("Reference", ("reference/*.md",)),

@@ -11,12 +11,17 @@ import pytest
 import yaml
 
 from mlhealth import config
+from mlhealth.alerts.dispatch import Options
+from mlhealth.alerts.mlflow_registry import configured_registry
 from mlhealth.alerts.notifiers.registry import notifier
+from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.retraining.kubernetes import KubernetesTraining
 from mlhealth.alerts.retraining.registry import training_service
 from mlhealth.alerts.rule_tests import run
 from mlhealth.alerts.rules import parse_rules
+from mlhealth.alerts.service import AlertService, More
 from mlhealth.receiver_config import RECEIVER_KINDS, TRAINING_KINDS
+from tests.alert_rules import store
 from tests.contract import test_notifiers, test_training_services
 from tests.strict_receiver import receiver
 
@@ -31,6 +36,7 @@ ENVIRONMENT = {
     "APPRISE_URL": "json://127.0.0.1:1",
     "TRAINING_SECRET": test_training_services.SECRET,
     "TRAINING_TOKEN": "t0ken",
+    "MLFLOW_TOKEN": "t0ken",
 }
 
 
@@ -77,6 +83,26 @@ def test_every_training_services_page_can_be_copied(kind: str, tmp_path: Path) -
         first = first.replace("train.yaml", str(tmp_path / "train.yaml"))
     given = configured(first, tmp_path).training["gpu"]
     assert training_service("gpu", given).kind == kind
+
+
+def test_the_registrys_page_can_be_copied(tmp_path: Path) -> None:
+    """The page about the model registry configures one, and a training service that acts on it."""
+    (text,) = blocks(DOCS / "training" / "registry.md")
+    given = configured(text, tmp_path)
+    registry = configured_registry(given.registry)
+    service = AlertService(store(tmp_path), {}, given.training, Options(), More(FollowOptions(registry)))
+    assert service.known.services == {"gpu"}
+
+
+def test_the_configurations_on_the_page_about_alerts_are_read(tmp_path: Path) -> None:
+    """Training policies and the watchdog are configured as the page shows."""
+    shown = [t for t in blocks(DOCS / "alerts.md") if t.startswith(("training:", "receivers:"))]
+    assert len(shown) == 2
+    for text in shown:
+        given = configured(text, tmp_path)
+        AlertService(
+            store(tmp_path), given.receivers, given.training, Options(), More(watchdog=given.watchdog)
+        )
 
 
 def test_the_rules_shown_are_read_and_their_tests_pass(tmp_path: Path) -> None:
