@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from mlhealth.bins import Bins, CategoryBins, NumericBins
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.wording import number, plain, shortened
 
@@ -50,7 +50,7 @@ class _Bars:
         return _Bars(self.labels + other.labels, baseline, window)
 
 
-def distribution_figure(feature: FeatureCounts, *, theme: Theme = LIGHT, height: int = 230) -> go.Figure:
+def distribution_figure(feature: FeatureCounts, *, theme: Theme = LIGHT, height: int = 230) -> Drawing:
     """Return the shares of a feature's values in the window (bars) and in the baseline (strokes).
 
     Numbers are in order of size, with what lies outside the baseline's range at the ends; categories by their larger

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import plotly.graph_objects as go
-
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.heat_figures import ratio
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import TimeAxis, hatch
@@ -25,7 +24,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 
 def feature_drift_figure(
     reports: Sequence[WindowReport], name: str, *, theme: Theme = LIGHT, height: int = 280
-) -> go.Figure:
+) -> Drawing:
     """Return a feature's drift statistic divided by its threshold, by window; 1 is where it counts as drifted."""
     axis = TimeAxis.of(reports)
     figure = empty_figure(theme, height=height)
@@ -53,7 +52,7 @@ def _ratio(report: WindowReport, name: str) -> float | None:
     return ratio(report.drift.get(name))
 
 
-def _drift_line(figure: go.Figure, axis: TimeAxis, name: str, theme: Theme) -> None:
+def _drift_line(figure: Drawing, axis: TimeAxis, name: str, theme: Theme) -> None:
     """Draw the line, and a triangle for each window in which the feature had drifted."""
     x, y = axis.series(partial(_ratio, name=name))
     line = {"color": theme.estimate, "width": 1.8}
@@ -85,7 +84,7 @@ def _drift_hover(axis: TimeAxis, report: WindowReport, name: str) -> str:
 
 def feature_quality_figure(
     reports: Sequence[WindowReport], name: str, *, theme: Theme = LIGHT, height: int = 280
-) -> go.Figure:
+) -> Drawing:
     """Return the shares of a feature's values that were missing, unknown, out of range or not finite, by window."""
     axis = TimeAxis.of(reports)
     figure = empty_figure(theme, height=height)

@@ -1,16 +1,19 @@
-"""Every chart of mlhealth: records in, `plotly.graph_objects.Figure` out; shared by web UI, reports and notebooks.
+"""Every chart of mlhealth: records in, `plotly.graph_objects.Figure` out; for notebooks and reports.
 
 All take a `theme` (`LIGHT` or `DARK`), say "unknown" where a value is not known, and fit a phone's width.
 """
 
 from __future__ import annotations
 
-from mlhealth.dashboards.distribution_figures import FeatureCounts, distribution_figure
-from mlhealth.dashboards.feature_figures import feature_drift_figure, feature_quality_figure
-from mlhealth.dashboards.health_figures import health_figure, timeline_figure
-from mlhealth.dashboards.heat_figures import confusion_figure, drift_figure
-from mlhealth.dashboards.performance_figures import estimate_figure
-from mlhealth.dashboards.score_figures import Calibration, calibration_figure, cost_figure, scores_figure
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import plotly.graph_objects as go
+
+from mlhealth.dashboards import drawings
+from mlhealth.dashboards.drawing import Drawing
+from mlhealth.dashboards.drawings import Calibration, FeatureCounts
 from mlhealth.dashboards.theme import DARK, LIGHT, Theme
 
 __all__ = [
@@ -31,3 +34,28 @@ __all__ = [
     "scores_figure",
     "timeline_figure",
 ]
+
+P = ParamSpec("P")
+
+
+def _as_figure(draw: Callable[P, Drawing]) -> Callable[P, go.Figure]:
+    """Return what `draw` draws as a Plotly figure."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> go.Figure:
+        return draw(*args, **kwargs).figure()
+
+    return drawn
+
+
+calibration_figure = _as_figure(drawings.calibration_figure)
+confusion_figure = _as_figure(drawings.confusion_figure)
+cost_figure = _as_figure(drawings.cost_figure)
+distribution_figure = _as_figure(drawings.distribution_figure)
+drift_figure = _as_figure(drawings.drift_figure)
+estimate_figure = _as_figure(drawings.estimate_figure)
+feature_drift_figure = _as_figure(drawings.feature_drift_figure)
+feature_quality_figure = _as_figure(drawings.feature_quality_figure)
+health_figure = _as_figure(drawings.health_figure)
+scores_figure = _as_figure(drawings.scores_figure)
+timeline_figure = _as_figure(drawings.timeline_figure)

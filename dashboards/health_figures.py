@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import plotly.graph_objects as go
-
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, SYMBOLS, Theme, empty_figure, say
 from mlhealth.dashboards.theme import axis as axis_style
 from mlhealth.dashboards.time_axis import TimeAxis, hatch
@@ -30,7 +29,7 @@ PART_NAMES = {
 
 def health_figure(
     reports: Sequence[WindowReport], *, theme: Theme = LIGHT, rows: bool = False, height: int = 340
-) -> go.Figure:
+) -> Drawing:
     """Return the health score (0 to 100) by window; below it the parts that lie between 0 and 1."""
     axis = TimeAxis.of(reports, rows=rows)
     figure = empty_figure(theme, height=height)
@@ -54,7 +53,7 @@ def _parts(reports: Sequence[WindowReport]) -> list[str]:
     return [name for name in PART_NAMES if any(name in report.health.parts for report in reports)]
 
 
-def _scores(figure: go.Figure, axis: TimeAxis, theme: Theme) -> None:
+def _scores(figure: Drawing, axis: TimeAxis, theme: Theme) -> None:
     """Draw one marker per window, coloured and shaped by status."""
     for status in HealthStatus:
         chosen = [r for r in axis.reports if r.health.status is status and r.health.score is not None]
@@ -80,7 +79,7 @@ def _part_of(report: WindowReport, name: str) -> float | None:
     return report.health.parts.get(name)
 
 
-def _draw_parts(figure: go.Figure, axis: TimeAxis, parts: Sequence[str], theme: Theme) -> None:
+def _draw_parts(figure: Drawing, axis: TimeAxis, parts: Sequence[str], theme: Theme) -> None:
     """Draw the parts in the lower half, each with a colour and a dash of its own."""
     colours = (theme.estimate, theme.limit, theme.healthy)
     for name, colour, dash in zip(parts, colours, _DASHES, strict=False):
@@ -97,7 +96,7 @@ def _draw_parts(figure: go.Figure, axis: TimeAxis, parts: Sequence[str], theme: 
         )
     style = axis_style(theme) | {"range": [-0.04, 1.04], "domain": [0.0, 0.4], "tickvals": [0, 0.5, 1]}
     figure.update_layout(yaxis2=style | {"automargin": True, "anchor": "x"}, xaxis={"anchor": "y2"})
-    figure.update_layout(yaxis2_title={"text": "parts", "font": {"size": 11}})
+    figure.update_layout(yaxis2={"title": {"text": "parts", "font": {"size": 11}}})
 
 
 def timeline_figure(
@@ -108,7 +107,7 @@ def timeline_figure(
     since: int | None = None,
     theme: Theme = LIGHT,
     height: int | None = None,
-) -> go.Figure:
+) -> Drawing:
     """Return one bar per alert episode, from firing to resolving (or `until`), and a mark per retraining request.
 
     The axis begins at `since`, else at the first mark.
@@ -133,7 +132,7 @@ def timeline_figure(
     return figure
 
 
-def _episode(figure: go.Figure, axis: TimeAxis, alert: Alert, until: int, theme: Theme) -> None:
+def _episode(figure: Drawing, axis: TimeAxis, alert: Alert, until: int, theme: Theme) -> None:
     firing = alert.state is AlertState.FIRING
     start = alert.fired_at or alert.since
     end = until if firing else alert.since
@@ -150,7 +149,7 @@ def _episode(figure: go.Figure, axis: TimeAxis, alert: Alert, until: int, theme:
     )
 
 
-def _requests(figure: go.Figure, axis: TimeAxis, requests: Sequence[RetrainingRequest], theme: Theme) -> None:
+def _requests(figure: Drawing, axis: TimeAxis, requests: Sequence[RetrainingRequest], theme: Theme) -> None:
     bad = (RetrainingStatus.FAILED, RetrainingStatus.REFUSED)
     symbols = ["x" if r.status in bad else "star" for r in requests]
     colours = [theme.critical if r.status in bad else theme.estimate for r in requests]

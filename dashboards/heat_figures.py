@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import TimeAxis
 from mlhealth.dashboards.wording import column_name, number, plain, shortened
@@ -27,7 +27,7 @@ def ratio(result: DetectorResult | None) -> float | None:
 
 def drift_figure(
     reports: Sequence[WindowReport], *, theme: Theme = LIGHT, rows: bool = False, top: int = 25
-) -> go.Figure:
+) -> Drawing:
     """Return a heat map feature × window of statistic / threshold, the most drifted features on top.
 
     Blue is below the threshold, orange above; an unknown cell is grey with a cross.
@@ -62,7 +62,7 @@ def _most_drifted(reports: Sequence[WindowReport], top: int) -> list[str]:
     return sorted(worst, key=lambda name: (-worst[name], name))[:top]
 
 
-def _cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
+def _cells(figure: Drawing, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
     """Draw one cell per feature and window, as wide as the window; a gap between windows stays empty."""
     edges, columns = axis.columns()
     grid = np.array(
@@ -135,7 +135,7 @@ def _verdict(result: DetectorResult | None) -> str:
     return f"{plain(result.detector)} {number(result.statistic)}, threshold {number(result.threshold)}: {verdict}"
 
 
-def _unknown_cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
+def _unknown_cells(figure: Drawing, axis: TimeAxis, names: Sequence[str], theme: Theme) -> None:
     """Mark cells without an answer, so that they are not read as calm ones."""
     missing = [(r, name) for r in axis.reports for name in names if ratio(r.drift.get(name)) is None]
     if missing:
@@ -151,7 +151,7 @@ def _unknown_cells(figure: go.Figure, axis: TimeAxis, names: Sequence[str], them
 
 def confusion_figure(
     report: WindowReport, classes: Sequence[str], *, theme: Theme = LIGHT, height: int = 260
-) -> go.Figure:
+) -> Drawing:
     """Return the estimated confusion matrix of a window as shares of all its rows, true class by predicted class."""
     figure = empty_figure(theme, height=height)
     grid = [[report.estimates.get(f"confusion:{t}:{p}") for p in classes] for t in classes]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import plotly.graph_objects as go
-
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import Position, TimeAxis, hatch
 from mlhealth.dashboards.wording import (
@@ -34,7 +33,7 @@ def estimate_figure(
     theme: Theme = LIGHT,
     rows: bool = False,
     height: int = 320,
-) -> go.Figure:
+) -> Drawing:
     """Return `metric`'s estimate with its interval band, reference line, tolerance and realised points."""
     axis = TimeAxis.of(reports, rows=rows)
     figure = empty_figure(theme, height=height)
@@ -84,7 +83,7 @@ def _limit(report: WindowReport, metric: str) -> float | None:
     return reference - tolerance if higher_is_better(metric) else reference + tolerance * abs(reference)
 
 
-def _band(figure: go.Figure, axis: TimeAxis, metric: str, theme: Theme) -> None:
+def _band(figure: Drawing, axis: TimeAxis, metric: str, theme: Theme) -> None:
     """Fill the interval, a separate shape for each stretch of known windows."""
     for n, run in enumerate(axis.runs(partial(_part, part="lower", metric=metric))):
         upper: list[tuple[Position, float | None]] = []
@@ -119,7 +118,7 @@ def _doubled(run: Sequence[WindowReport]) -> list[WindowReport]:
     return [run[0], run[0]] if len(run) == 1 else list(run)
 
 
-def _lines(figure: go.Figure, axis: TimeAxis, metric: str, theme: Theme) -> None:
+def _lines(figure: Drawing, axis: TimeAxis, metric: str, theme: Theme) -> None:
     """Draw the reference and, for the primary metric, the limit of the tolerance."""
     ends = {
         "reference": (partial(_part, part="reference", metric=metric), theme.reference, "dash"),
@@ -136,7 +135,7 @@ def _lines(figure: go.Figure, axis: TimeAxis, metric: str, theme: Theme) -> None
             figure.add_scatter(x=x, y=y, mode="lines", line=line, name=name, hoverinfo="skip")
 
 
-def _estimates(figure: go.Figure, axis: TimeAxis, metric: str, theme: Theme) -> None:
+def _estimates(figure: Drawing, axis: TimeAxis, metric: str, theme: Theme) -> None:
     """Draw the estimates; a point outside the reference's support is hollow."""
     by_middle = {axis.middle(report): report for report in axis.reports}
     x, y = axis.series(partial(_part, part="value", metric=metric))
@@ -169,7 +168,7 @@ def _hover(axis: TimeAxis, report: WindowReport | None, metric: str) -> str:
     return "<br>".join(lines)
 
 
-def _realised(figure: go.Figure, axis: TimeAxis, metric: str, theme: Theme) -> None:
+def _realised(figure: Drawing, axis: TimeAxis, metric: str, theme: Theme) -> None:
     """Mark what came true where labels arrived."""
     known = [(report, report.realized[metric]) for report in axis.reports if metric in report.realized]
     if known:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.wording import cost_text, is_percent, metric_name, plain, shortened
 from mlhealth.records import Cost
@@ -20,7 +20,7 @@ SHOWN_BINS = 20
 """Bars of a score histogram."""
 
 
-def cost_figure(costs: Sequence[Cost], metric: str, *, theme: Theme = LIGHT) -> go.Figure:
+def cost_figure(costs: Sequence[Cost], metric: str, *, theme: Theme = LIGHT) -> Drawing:
     """Return what each feature (or segment) costs of `metric`, the dearest on top; what gains points left."""
     shown = sorted((c for c in costs if c.metric == metric), key=lambda c: -abs(c.cost))[:MOST_BARS]
     figure = empty_figure(theme, height=84 + 26 * max(len(shown), 3))
@@ -87,7 +87,7 @@ class Calibration:
 
 def calibration_figure(
     curve: Calibration | None, now: float | None = None, *, theme: Theme = LIGHT, height: int = 300
-) -> go.Figure:
+) -> Drawing:
     """Return how often rows of a score were positive in the reference; on the diagonal, a score means what it says.
 
     `now`: the mean score of the window, drawn as a line.
@@ -120,7 +120,7 @@ def calibration_figure(
 
 def scores_figure(
     baseline: NDArray[np.int64], window: NDArray[np.int64], *, theme: Theme = LIGHT, height: int = 300
-) -> go.Figure:
+) -> Drawing:
     """Return the shares of scores in the window (bars) and the baseline (line); counts over even bins of [0, 1]."""
     figure = empty_figure(theme, height=height)
     if window.sum() == 0 or baseline.sum() == 0:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-import plotly.graph_objects as go
-
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.records import HealthStatus
 
 
@@ -108,11 +107,10 @@ def dark_colours() -> dict[str, str]:
     return {getattr(LIGHT, f.name): getattr(DARK, f.name) for f in fields(Theme)}
 
 
-def empty_figure(theme: Theme, *, height: int) -> go.Figure:
+def empty_figure(theme: Theme, *, height: int) -> Drawing:
     """Return a figure without traces in the house style; `height` in pixels."""
-    figure = go.Figure()
+    figure = Drawing()
     figure.update_layout(
-        template=None,
         height=height,
         margin={"l": 52, "r": 12, "t": 30, "b": 34},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -144,7 +142,7 @@ def axis(theme: Theme) -> dict[str, object]:
     }
 
 
-def say(figure: go.Figure, text: str, theme: Theme) -> go.Figure:
+def say(figure: Drawing, text: str, theme: Theme) -> Drawing:
     """Write `text` where the data would be: an empty chart says why it is empty."""
     figure.add_annotation(
         text=text,

@@ -8,9 +8,8 @@ from datetime import datetime
 from itertools import pairwise
 from statistics import median
 
-import plotly.graph_objects as go
-
 from mlhealth.clock import to_datetime
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import Theme
 from mlhealth.dashboards.wording import span
 from mlhealth.records import WindowReport
@@ -122,7 +121,7 @@ def _gap(reports: Sequence[WindowReport]) -> int:
 
 
 def hatch(
-    figure: go.Figure,
+    figure: Drawing,
     axis: TimeAxis,
     spans: Sequence[tuple[int, int]],
     limits: tuple[float, float],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
 from mlhealth.records import Cost, HealthScore, PerformanceEstimate, WindowReport
 
@@ -116,6 +118,7 @@ def moment(micros: int | None) -> str:
     return "never" if micros is None else f"{to_datetime(micros):%Y-%m-%d %H:%M}"
 
 
+@lru_cache(maxsize=4096)
 def span(start: int, end: int) -> str:
     """Return a period in UTC, the day said once where both ends share it.
 

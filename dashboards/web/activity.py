@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.alert_queries import AlertLine, RetrainingLine, Silence
-from mlhealth.dashboards import figures
+from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.errors import StoreUnavailable
 from mlhealth.queries import Queries
@@ -55,7 +55,7 @@ def _timeline(episodes: Sequence[Alert], newest: int | None) -> tuple[Chart, ...
     if not episodes:
         return ()
     until = max([newest or 0, *(alert.since for alert in episodes)])
-    figure = figures.timeline_figure(episodes, (), until=until)
+    figure = drawings.timeline_figure(episodes, (), until=until)
     return (
         Chart.of(
             figure, "Over time", f"{len(episodes)} firings by rule over time; the history below lists them."

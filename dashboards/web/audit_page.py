@@ -113,7 +113,7 @@ class _Checked:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[tuple[int, int, str], Verification] = {}
+        self._known: dict[tuple[str, int, str], Verification] = {}
         self._read = 0.0
 
     def of(self, database: Database) -> Verification:
@@ -123,7 +123,7 @@ class _Checked:
         with self._lock, database.read() as connection:
             newest = connection.execute(last).first()
             rows = int(connection.execute(count).scalar_one())
-            mark = (id(database), rows, newest.hash if newest else "")
+            mark = (str(database.engine.url), rows, newest.hash if newest else "")
             if mark not in self._known or time.monotonic() - self._read > KEPT_SECONDS:
                 self._known, self._read = {mark: verify(connection)}, time.monotonic()
             return self._known[mark]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from mlhealth.baseline import BaselineView
 from mlhealth.baseline_comparison import BaselineComparison, compare_baselines
-from mlhealth.dashboards import figures
+from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.wording import capital, column_name
 from mlhealth.events.batch import EventBatch
@@ -101,8 +101,8 @@ def _charts(queries: Queries, pair: Pair, comparison: BaselineComparison) -> tup
 
 def _chart(name: str, before: BaselineView, after: WindowProfile) -> Chart:
     bins = before.reference.layout.bins[name]
-    counts = figures.FeatureCounts(name, bins, before.reference.column(name), after.column(name))
+    counts = drawings.FeatureCounts(name, bins, before.reference.column(name), after.column(name))
     label = capital(column_name(name))
     return Chart.of(
-        figures.distribution_figure(counts), column_name(name), f"{label}: its values in both baselines."
+        drawings.distribution_figure(counts), column_name(name), f"{label}: its values in both baselines."
     )

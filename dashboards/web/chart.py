@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import plotly.graph_objects as go
 from markupsafe import Markup
 
+from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.web.render import safe_json
 
 
@@ -21,6 +21,6 @@ class Chart:
     note: str = ""
 
     @classmethod
-    def of(cls, figure: go.Figure, title: str, alt: str, note: str = "") -> Chart:
+    def of(cls, figure: Drawing, title: str, alt: str, note: str = "") -> Chart:
         """Return a chart of a figure drawn in the light theme."""
-        return cls(title, alt, safe_json(figure.to_json()), int(figure.layout.height), note)
+        return cls(title, alt, safe_json(figure.to_json()), figure.height, note)

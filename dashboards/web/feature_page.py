@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlhealth.dashboards import figures
+from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine
 from mlhealth.dashboards.web.model_page import DRAWN, worst
@@ -96,13 +96,13 @@ def _charts(
     )
     charts = [
         Chart.of(
-            figures.feature_drift_figure(reports, name),
+            drawings.feature_drift_figure(reports, name),
             "Drift",
             f"Drift of {label} by window; in the window shown {last}.",
             "Statistic ÷ threshold; above 1 it has moved more than windows of the reference do.",
         ),
         Chart.of(
-            figures.feature_quality_figure(reports, name),
+            drawings.feature_quality_figure(reports, name),
             "Quality",
             f"Shares of values of {label} that were missing, unknown, out of range or not finite, by window.",
             "Share of the window's rows.",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
-from mlhealth.dashboards import figures
+from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.periods import known, period
@@ -141,26 +141,26 @@ def _charts(
     name, latest = metric_name(metric), reports[-1]
     charts = [
         Chart.of(
-            figures.estimate_figure(reports, metric),
+            drawings.estimate_figure(reports, metric),
             f"Estimated {name}",
             f"Estimated {name} by window; the latest is {estimate_text(latest.estimates.get(metric))}.",
             "What the metric would be if labels came. Hollow points lie outside what the reference knows.",
         ),
         Chart.of(
-            figures.health_figure(reports),
+            drawings.health_figure(reports),
             "Health score and its parts",
             f"Health score by window, from 0 to 100. {headline(latest)}",
             f"100 × (1 − P({metric_name(latest.health.metric)} fell by more than its tolerance)).",
         ),
         Chart.of(
-            figures.drift_figure(reports),
+            drawings.drift_figure(reports),
             "Drift by feature",
             "Heat map of each feature's drift statistic divided by its threshold, by window.",
             "Statistic ÷ threshold; above 1 the feature has moved more than windows of the reference do.",
         ),
     ]
     if episodes or requests:
-        figure = figures.timeline_figure(episodes, requests, until=end, since=start)
+        figure = drawings.timeline_figure(episodes, requests, until=end, since=start)
         alt = capital(f"{len(episodes)} alert firings and {len(requests)} retraining requests over time.")
         charts.append(Chart.of(figure, "Alerts and retraining", alt))
     return tuple(charts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlhealth.dashboards import figures
+from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.model_page import advice, shown_metrics
@@ -85,7 +85,7 @@ def _why(report: WindowReport) -> tuple[Chart, ...]:
         if costs:
             listed = "; ".join(f"{cost.name} {cost.cost:+.3f}" for cost in costs[:5])
             alt = f"{title}, in {metric_name(metric)}: {listed}."
-            charts.append(Chart.of(figures.cost_figure(costs, metric), title, alt, told))
+            charts.append(Chart.of(drawings.cost_figure(costs, metric), title, alt, told))
     return tuple(charts)
 
 
@@ -97,7 +97,7 @@ def _scores(
     classes = _classes(report, profiles)
     if len(classes) > 1:
         alt = "Estimated share of rows by true and predicted class."
-        figure = figures.confusion_figure(report, classes)
+        figure = drawings.confusion_figure(report, classes)
         charts.append(
             Chart.of(figure, "Estimated confusion matrix", alt, "Shares of all rows of the window.")
         )
@@ -107,7 +107,7 @@ def _scores(
     baseline, window = (score_counts(profile) for profile in profiles)
     charts.append(
         Chart.of(
-            figures.scores_figure(baseline, window),
+            drawings.scores_figure(baseline, window),
             "Scores",
             "Shares of scores in this window beside the baseline.",
             score_note(view.schema),
@@ -115,7 +115,7 @@ def _scores(
     )
     curve = calibration_of(view)
     if curve is not None:
-        figure = figures.calibration_figure(curve, mean_score(window))
+        figure = drawings.calibration_figure(curve, mean_score(window))
         alt = "Share of positive rows by score, in the labelled reference."
         charts.append(
             Chart.of(figure, "Score calibration", alt, "Of the labelled reference, with 90 % intervals.")
@@ -125,12 +125,12 @@ def _scores(
 
 def distribution(name: str, reference: WindowProfile, window: WindowProfile) -> Chart:
     """Return a column's values in a window beside the baseline's."""
-    counts = figures.FeatureCounts(
+    counts = drawings.FeatureCounts(
         name, reference.layout.bins[name], reference.column(name), window.column(name)
     )
     title = "Predictions" if name == PREDICTED else name
     alt = capital(f"{title}: shares of its values in this window beside the baseline.")
-    return Chart.of(figures.distribution_figure(counts), title, alt)
+    return Chart.of(drawings.distribution_figure(counts), title, alt)
 
 
 def _classes(report: WindowReport, profiles: tuple[WindowProfile, WindowProfile] | None) -> tuple[str, ...]:
