@@ -33,6 +33,7 @@ HEAVIEST = 20.0
 UNSUPPORTED = 0.3
 """Share of the reference without counterpart in the window from which a feature cannot be weighted back."""
 LEAST_SHARE = 0.02
+WHOLE = 0.9
 SURE = 2.0
 """Standard errors by which a segment's cost must exceed nothing."""
 PAIRED = 6
@@ -52,6 +53,16 @@ class Segment:
     features: tuple[str, ...]
     before: Mask
     after: Mask
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nearly all rows meet the condition, now and before: that is no segment."""
+        return bool(min(self.after.mean(), self.before.mean()) > WHOLE)
+
+    def is_cut_by(self, other: Segment) -> bool:
+        """Whether both conditions together are met by clearly fewer rows than either alone."""
+        both = int((self.after & other.after).sum())
+        return both < WHOLE * min(int(self.after.sum()), int(other.after.sum()))
 
     def within(self, other: Segment) -> Segment:
         """Return the rows that meet both conditions."""
@@ -140,7 +151,7 @@ class CostModel:
 
     def _segments(self, window: Rows, expected: Floats, names: Sequence[str]) -> list[Cost]:
         known = [n for n in names if n in window.features and n in self._reference.features]
-        single = [segment for name in known for segment in self._conditions(window, name)]
+        single = [s for name in known for s in self._conditions(window, name) if not s.is_whole]
         ranked = sorted(single, key=lambda s: -self._surety(s, expected))[:PAIRED]
         pairs = [
             a.within(b) for i, a in enumerate(ranked) for b in ranked[i + 1 :] if a.features != b.features
