@@ -176,7 +176,7 @@ def _manifest(files: Files, name: str) -> dict[str, Any]:
 def _encode(baseline: Baseline) -> dict[str, bytes]:
     nulls = sorted(baseline.nulls.items())
     head = {
-        "schema": asdict(baseline.schema),
+        "schema": _schema_data(baseline.schema),
         "mode": baseline.mode,
         "seed": baseline.seed,
         "primary": baseline.primary,
@@ -263,11 +263,20 @@ def _bins(data: Mapping[str, Any]) -> Bins:
     return CategoryBins(tuple(data["categories"]), tuple(data["rare"]))
 
 
+def _schema_data(schema: ModelSchema) -> dict[str, Any]:
+    """Return a schema as JSON; `pii` only where there is any."""
+    data = asdict(schema)
+    if not data["pii"]:
+        del data["pii"]
+    return data
+
+
 def _schema(data: dict[str, Any]) -> ModelSchema:
     features = tuple(
         Feature(f["name"], FeatureType(f["type"]), Storage(f["storage"])) for f in data["features"]
     )
-    lists = {key: tuple(data[key]) for key in ("scores", "classes", "segments")}
+    lists: dict[str, Any] = {key: tuple(data[key]) for key in ("scores", "classes", "segments")}
+    lists["pii"] = tuple((name, what) for name, what in data.get("pii", ()))
     enums = {"task": Task(data["task"]), "prediction_storage": Storage(data["prediction_storage"])}
     return ModelSchema(**{**data, **lists, **enums, "features": features})
 

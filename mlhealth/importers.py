@@ -89,13 +89,8 @@ def _definition(
 def _schema(
     model: str, version: str, task: str | None, columns: Columns, features: Mapping[str, str]
 ) -> SchemaFile:
-    named = {
-        columns.prediction,
-        columns.label,
-        columns.timestamp,
-        columns.id,
-        columns.score if isinstance(columns.score, str) else None,
-    }
+    named = {columns.prediction, columns.label, columns.timestamp, columns.id}
+    named |= {columns.score} if isinstance(columns.score, str) else set(columns.score or ())
     kept = {name: kind for name, kind in features.items() if name not in named}
     return SchemaFile.model_validate(
         {

@@ -47,7 +47,8 @@ class ModelSchema:
     `classes` are canonical texts (see `canonical_text`), the negative one first for a binary task, sorted for
     multiclass, empty for regression. `key` is the column that names an event together with its time, where events have
     no `id`. `scores` are column names in the order of `classes`; a binary task has one,
-    the probability of the positive class; regression none, and so may be a classifier that logs labels only.
+    the probability of the positive class; regression none, and so may be a classifier that logs labels only. `pii`:
+    what becomes of columns that hold personal data before anything is kept, `hash` or `drop`, by name.
     """
 
     model: str
@@ -63,6 +64,7 @@ class ModelSchema:
     id: str | None = None
     segments: tuple[str, ...] = ()
     key: str | None = None
+    pii: tuple[tuple[str, str], ...] = ()
 
     @property
     def numeric(self) -> tuple[str, ...]:

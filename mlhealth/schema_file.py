@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -64,7 +64,8 @@ class SchemaFile(Strict):
     """`model.yaml` as written; what it leaves out is inferred from the reference data.
 
     `features` overrides the inferred type of the columns it names; `ignore` leaves a column out. Every column that
-    plays no part in `columns` and is not ignored is a feature.
+    plays no part in `columns` and is not ignored is a feature. `pii`: columns that hold personal data; `hash` keeps a
+    keyed digest of each value in its place (the column is then categorical), `drop` nothing.
     """
 
     model: Text
@@ -72,6 +73,7 @@ class SchemaFile(Strict):
     task: Task | None = None
     columns: Columns
     features: dict[Text, FeatureTypeOrIgnore] = Field(default_factory=dict)
+    pii: dict[Text, Literal["hash", "drop"]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
     """
     _check_columns(spec, reference, name)
     _check_key(spec.columns, name)
+    _check_personal(spec, name)
     task = spec.task or _infer_task(spec, reference)
     features, warnings = _features(spec, reference)
     if not features:
@@ -117,6 +120,7 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
             id=columns.id,
             key=columns.key,
             segments=columns.segments,
+            pii=tuple(sorted(spec.pii.items())),
         ),
         tuple(warnings),
     )
@@ -180,6 +184,17 @@ def _check_key(columns: Columns, name: str) -> None:
         )
 
 
+def _check_personal(spec: SchemaFile, name: str) -> None:
+    for column, what in spec.pii.items():
+        part = _roles(spec.columns).get(column) or ("columns.key" if column == spec.columns.key else None)
+        if part is not None:
+            raise ConfigError(
+                f"{name}: key 'pii.{column}' names the column of {part!r}, which cannot be hidden"
+            )
+        if what == "drop" and column in spec.columns.segments:
+            raise ConfigError(f"{name}: key 'pii.{column}': a segment column can be hashed, not dropped")
+
+
 def _infer_task(spec: SchemaFile, reference: pa.Table) -> Task:
     if isinstance(spec.columns.score, dict) and len(spec.columns.score) > 2:
         return Task.MULTICLASS
@@ -196,7 +211,7 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
     found: list[Feature] = []
     warnings: list[str] = []
     for column in reference.column_names:
-        if column in roles or column.startswith("__"):
+        if column in roles or column.startswith("__") or column in spec.pii:
             continue
         kind = infer_type(reference.column(column))
         if column in spec.features:
@@ -216,6 +231,8 @@ def _features(spec: SchemaFile, reference: pa.Table) -> tuple[tuple[Feature, ...
                     f"column {column!r} is of type {reference.schema.field(column).type}; it cannot be {kind}"
                 )
             found.append(Feature(column, kind, stored))
+    hidden = [column for column in reference.column_names if spec.pii.get(column) == "hash"]
+    found += [Feature(column, FeatureType.CATEGORICAL, Storage.STRING) for column in hidden]
     return tuple(found), warnings
 
 

@@ -30,7 +30,7 @@ from mlhealth.payload_config import PairingConfig, PayloadConfig
 from tests.format_writers import LOANS, WRITERS, Registry, _inference_message, decoded
 from tests.strategies import SCHEMA
 
-EVENTS = 20_000
+EVENTS = 10_000
 START = 1_767_225_600_000_000
 
 

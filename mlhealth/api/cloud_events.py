@@ -21,6 +21,9 @@ from mlhealth.api.received import received
 from mlhealth.errors import DataError
 from mlhealth.events.bodies import Body
 from mlhealth.events.envelope import BATCH, STRUCTURED, Half, from_batch, from_headers, from_structured
+from mlhealth.events.formats.base import Reading
+from mlhealth.events.formats.personal_halves import protected_half
+from mlhealth.schema import ModelSchema
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
 _ATTRIBUTE = "ce-"
@@ -69,9 +72,15 @@ async def cloud_events(  # noqa: PLR0917 (FastAPI's parameters)
                 "the CloudEvent names no model: it needs the extension inferenceservicename, or the URL ?model=NAME"
             )
         caller.check(name)
-        body = Body(half.packed(), _FORMAT, 1)
+        body = Body(_protected(half, door.schema_of(name, named.version)), _FORMAT, 1)
         parcels.append(Parcel(name, named.version, body, lane=zlib.crc32(half.id.encode())))
     return answered(response, await run_in_threadpool(door.deliver, parcels, key))
+
+
+def _protected(half: Half, schema: ModelSchema | None) -> bytes:
+    """Return a half as a message, without personal data where the schema of its version says what that is."""
+    packed = half.packed()
+    return packed if schema is None or not schema.pii else protected_half(packed, Reading(schema))
 
 
 def _halves(request: Request, content: bytes) -> list[Half]:

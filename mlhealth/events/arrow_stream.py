@@ -18,3 +18,11 @@ def read_stream(value: bytes) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(f"not an Arrow stream: {type(error).__name__}") from None
     return table
+
+
+def written(table: pa.Table) -> bytes:
+    """Return a table as a stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())

@@ -15,9 +15,10 @@ import orjson
 from mlhealth.errors import DataError
 from mlhealth.events import arrow as arrow_events
 from mlhealth.events import json as json_events
-from mlhealth.events.arrow_stream import read_stream
+from mlhealth.events.arrow_stream import read_stream, written
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages, Partition
+from mlhealth.events.personal import protected, protected_lines
 from mlhealth.records import Rejection
 from mlhealth.schema import ModelSchema
 
@@ -80,6 +81,8 @@ def _as_lines(content: bytes) -> bytes:
 def _json_body(content: bytes, schema: ModelSchema | None) -> Body:
     if not content:
         raise DataError("the body is empty: send at least one event")
+    if schema is not None and schema.pii:
+        content = protected_lines(content, schema)
     if schema is None:
         rows, faults = json_events.check(content)
         rejections = tuple(Rejection(_REQUEST.topic, 0, 0, row, reason) for row, reason in faults)
@@ -90,7 +93,9 @@ def _json_body(content: bytes, schema: ModelSchema | None) -> Body:
 def _arrow_body(content: bytes, schema: ModelSchema | None) -> Body:
     if schema is None:
         return Body(content, ARROW, read_stream(content).num_rows)
-    read_stream(content)
+    table = read_stream(content)
+    if schema.pii:
+        content = written(protected(table, schema))
     return _decoded(content, ARROW, schema, arrow_events.decode)
 
 

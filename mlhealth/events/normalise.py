@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlhealth.events import timestamps
 from mlhealth.events.batch import ID, KEY, LABEL, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.events.keys import address_keys, row_number_keys, text_keys
+from mlhealth.events.personal import protected
 from mlhealth.events.text import is_number, is_text, plain, to_text
 from mlhealth.records import Rejection
 from mlhealth.schema import Feature, FeatureType, ModelSchema
@@ -92,6 +93,7 @@ def normalise(
     `default_time`: microseconds, (n,), used where the schema has no timestamp; without it, the row number.
     `labels`: whether the batch has labels; None means where the table has them.
     """
+    table = protected(table, schema)
     out = _Columns(table.num_rows)
     _targets(table, schema, out)
     _times(table, schema, origin, default_time, out)

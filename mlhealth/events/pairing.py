@@ -1,8 +1,8 @@
 """Requests and responses that come apart, brought together by id: bounded, restartable, with every loss counted.
 
-Each half waits until the other comes. All logs that carry halves of one model version, with the same partition number,
-go together: a half is given up when every one of them has gone on by the window since it was written, or when more wait
-than may; the oldest goes first. The pair counts where its second half lay.
+Each half waits until the other comes. A half is given up when both requests and responses of its model version, in
+partitions of its number, have been read that were written later than it by the window; or when more wait than may, the
+oldest first. So a log that is read ahead of the other costs nothing. The pair counts where its second half lay.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlhealth.errors import DataError
-from mlhealth.events.envelope import REQUEST, Half, Pair, unpacked
+from mlhealth.events.envelope import REQUEST, RESPONSE, Half, Pair, unpacked
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.payload_config import PairingConfig
 
 Key = tuple[str, str, str, str]
 """Model, version, id and kind of a half."""
+
+
+_Flow = tuple[str, str, str, int]
+"""Model, version, kind and partition number: halves that come in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Pairing:
         self._waiting: dict[Key, Waiting] = {}
         self._added: dict[tuple[Partition, int], Waiting] = {}
         self._gone: list[tuple[Partition, int]] = []
-        self._reached: dict[Partition, int] = {}
+        self._reached: dict[_Flow, int] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -91,12 +95,14 @@ class Pairing:
                 out.faults.append((i, str(error)))
                 continue
             self._take((model, version, half.id, half.kind), kind, half, messages, i, out)
-        self._reach(messages)
         out.lost += self._expired()
         return out
 
     def _take(self, key: Key, kind: str, half: Half, messages: Messages, i: int, out: Paired) -> None:  # noqa: PLR0917
-        other = self._waiting.get((*key[:3], "response" if half.kind == REQUEST else REQUEST))
+        partition, written = messages.partitions[messages.index[i]], int(messages.timestamps[i])
+        flow = (key[0], key[1], half.kind, partition.number)
+        self._reached[flow] = max(written, self._reached.get(flow, written))
+        other = self._waiting.get((*key[:3], RESPONSE if half.kind == REQUEST else REQUEST))
         if other is not None:
             self._drop(other)
             found = unpacked(other.body)
@@ -108,12 +114,7 @@ class Pairing:
         if again is not None:
             self._drop(again)
             out.lost.append(again)
-        partition = messages.partitions[messages.index[i]]
-        self._keep(
-            Waiting(
-                key, kind, partition, int(messages.offsets[i]), int(messages.timestamps[i]), half.packed()
-            )
-        )
+        self._keep(Waiting(key, kind, partition, int(messages.offsets[i]), written, half.packed()))
 
     def _keep(self, waiting: Waiting) -> None:
         self._waiting[waiting.key] = waiting
@@ -127,28 +128,28 @@ class Pairing:
         if self._added.pop(place, None) is None:
             self._gone.append(place)
 
-    def _reach(self, messages: Messages) -> None:
-        for number in np.unique(messages.index).tolist():
-            partition = messages.partitions[number]
-            latest = int(messages.timestamps[messages.index == number].max())
-            self._reached[partition] = max(latest, self._reached.get(partition, latest))
-
     def _expired(self) -> list[Waiting]:
         """Give up halves that waited too long, or that are the oldest of too many; they lie in order of arrival."""
-        lowest: dict[int, int] = {}
-        for partition, reached in self._reached.items():
-            lowest[partition.number] = min(reached, lowest.get(partition.number, reached))
         lost: list[Waiting] = []
         count, size = len(self._waiting), self._bytes
+        newest = max(self._reached.values(), default=0)
         for waiting in self._waiting.values():
             over = count > self._config.max_halves or size > self._config.max_bytes
-            if not over and waiting.written + self._config.window >= lowest.get(waiting.partition.number, 0):
+            ends = waiting.written + self._config.window
+            if not over and ends >= newest:
                 break
-            lost.append(waiting)
-            count, size = count - 1, size - len(waiting.body)
+            if over or ends < self._both_reached(waiting):
+                lost.append(waiting)
+                count, size = count - 1, size - len(waiting.body)
         for waiting in lost:
             self._drop(waiting)
         return lost
+
+    def _both_reached(self, waiting: Waiting) -> int:
+        """Return up to when both requests and responses beside a half have been read."""
+        model, version = waiting.key[:2]
+        flows = ((model, version, kind, waiting.partition.number) for kind in (REQUEST, RESPONSE))
+        return min(self._reached.get(flow, waiting.written) for flow in flows)
 
     def changes(self) -> Changes:
         """Return what the next checkpoint must hold."""
@@ -173,4 +174,5 @@ class Pairing:
             self._bytes -= len(waiting.body)
         self._added = {place: w for place, w in self._added.items() if place[0] not in gone}
         self._gone = [place for place in self._gone if place[0] not in gone]
-        self._reached = {p: reached for p, reached in self._reached.items() if p not in gone}
+        numbers = {partition.number for partition in gone}
+        self._reached = {flow: reached for flow, reached in self._reached.items() if flow[3] not in numbers}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from mlhealth.events.formats.base import Reading
+from mlhealth.events.formats.personal_halves import protected_half
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.pairing import Changes, Pairing, Waiting
 from mlhealth.payload_config import PairingConfig
@@ -26,8 +29,10 @@ class Halves:
         """How many halves wait for their other half."""
         return len(self._pairing)
 
-    def take(self, address: Address, messages: Messages) -> Messages:
-        """Take halves in; return the pairs that they complete."""
+    def take(self, address: Address, messages: Messages, reading: Reading) -> Messages:
+        """Take halves in, without personal data; return the pairs that they complete."""
+        if reading.schema.pii:
+            messages = replace(messages, values=[protected_half(value, reading) for value in messages.values])
         found = self._pairing.add(address.model, address.version, address.format, messages)
         faults = (
             address_of(messages.partitions[messages.index[i]], int(messages.offsets[i]), reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,6 +177,8 @@ class Intake:
         if runtime is None or len(messages) == 0 or address.format == LABEL_FORMAT:
             return
         decoded = decode(address, messages, runtime.reading)
+        if runtime.baseline.schema.pii:  # dead letters hold no bodies then
+            messages = replace(messages, values=[b""] * len(messages))
         times = decoded.batch.array(TIME).astype(np.int64, copy=False)
         written = messages.timestamps[decoded.message]
         keep = np.ones(len(times), dtype=np.bool_)
@@ -205,7 +207,7 @@ class Intake:
             self._labels.take(address, messages, runtime.baseline.schema)
             return
         if is_paired(address):
-            messages = self._halves.take(address, messages)
+            messages = self._halves.take(address, messages, runtime.reading)
         decoded = decode(address, messages, runtime.reading)
         self._ledger.reject(address, messages, decoded.rejections)
         batch, message = self._plausible(address, messages, decoded, runtime)

@@ -34,7 +34,7 @@ EVIDENTLY = {
     "numerical_columns": ["income", "debt", "y_score"],
     "categorical_columns": ["region", "owner"],
     "classification": [
-        {"name": "default", "target": "y_true", "prediction_labels": "y_pred", "prediction_probas": ["y_score"], "pos_label": 1}
+        {"target": "y_true", "prediction_labels": "y_pred", "prediction_probas": ["y_score"], "pos_label": 1}
     ],
 }  # fmt: skip
 

@@ -72,6 +72,18 @@ def test_a_half_is_given_up_when_all_logs_have_gone_on() -> None:
     assert len(pairing) == 0
 
 
+def test_a_log_that_is_read_ahead_costs_nothing() -> None:
+    """Hours of responses that are read before the first request wait for their requests, whatever the window."""
+    pairing, found = Pairing(), list[str]()
+    for first, kind in ((0, "response"), (100, "request")):
+        for i in range(100):
+            batch = messages([half(str(i), kind)], OUTPUTS if first == 0 else INPUTS, first=i, at=i * 3600)
+            step = pairing.add("m", "1", "kserve", batch)
+            assert step.lost == []
+            found += ids(step)
+    assert len(found) == 100
+
+
 def test_memory_is_bounded_in_number_and_bytes() -> None:
     """Of more halves than may wait the oldest are given up, and told."""
     pairing = Pairing(PairingConfig(max_halves=10))

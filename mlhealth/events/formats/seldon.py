@@ -22,10 +22,11 @@ class SeldonFormat(ExchangeFormat):
     def exchanges(self, value: bytes) -> list[Exchange | str]:
         pair = unpacked_pair(value)
         moment = pair.response.time or pair.request.time or None
-        return [Exchange(_body(pair.request), _body(pair.response), pair.request.id, moment)]
+        return [Exchange(body_of(pair.request), body_of(pair.response), pair.request.id, moment)]
 
 
-def _body(half: Half) -> dict[str, Any]:
+def body_of(half: Half) -> dict[str, Any]:
+    """Return the parsed body of a half, whether it is JSON or Protobuf."""
     if half.data.startswith(b"{"):
         try:
             found: dict[str, Any] = orjson.loads(half.data)

@@ -24,7 +24,7 @@ from mlhealth.store.inbox import Inbox
 from tests.store_builder import FilledStore
 from tests.web_server import served
 
-EXAMPLES = int(os.environ.get("MLHEALTH_API_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("MLHEALTH_API_EXAMPLES", "5"))
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
