@@ -21,6 +21,7 @@ from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.events.normalise import Origin, normalise
 from mlhealth.fit import fit as fit_record
 from mlhealth.frames import Frame, to_table
+from mlhealth.handing_in import hand_in
 from mlhealth.monitor import EvaluationSettings, Evaluator
 from mlhealth.notebook_report import Report, grid
 from mlhealth.production import Cut, Production, production_of, reports
@@ -52,7 +53,7 @@ def fit(
     about the data is warned of. Raises ConfigError or DataError where the reference does not fit the schema.
     """
     table = to_table(reference, "reference")
-    spec = _schema_of(schema)
+    spec = schema_of(schema)
     record = fit_record(
         table,
         spec,
@@ -80,6 +81,10 @@ class Baseline:
     def save(self, folder: str | Path) -> None:
         """Write the baseline as a folder of open formats, as `mlhealth baseline fit` does."""
         baseline_files.save(self.record, Path(folder))
+
+    def push(self, service: str, token: str | None = None, *, activate: bool = True) -> None:
+        """Hand the baseline to the service at this address; raises DeliveryError, ConfigError where it refuses."""
+        hand_in(self.record, service, token, activate=activate)
 
     def estimate(
         self,
@@ -148,7 +153,8 @@ class Baseline:
         return grid(repr(self)[1:-1], self.metrics(), self.notes)
 
 
-def _schema_of(schema: SchemaLike) -> SchemaFile | ModelSchema:
+def schema_of(schema: SchemaLike) -> SchemaFile | ModelSchema:
+    """Return a schema in any of its forms as a record; raises ConfigError where it cannot be read."""
     if isinstance(schema, SchemaFile | ModelSchema):
         return schema
     if isinstance(schema, str | Path):

@@ -11,10 +11,11 @@ from mlhealth.alerts.retraining.follower import report_progress
 from mlhealth.alerts.retraining.progress import progress_of
 from mlhealth.api.access import Caller, Forbidden
 from mlhealth.api.services import Services
+from mlhealth.baseline import Baseline
 from mlhealth.clock import parse_duration
 from mlhealth.errors import NotFoundError
 from mlhealth.feedback import Verdict
-from mlhealth.store import acknowledge, feedback, proposals, retraining, silences
+from mlhealth.store import acknowledge, baselines, feedback, proposals, retraining, silences
 
 LONGEST = 500
 """Characters of a note or comment that are kept."""
@@ -42,6 +43,15 @@ class Actions:
         self._check_alert(fingerprint)
         with self.parts.queries.database.begin() as connection:
             feedback.judge(connection, fingerprint, verdict, (self.caller.name, note[:LONGEST]), self._now)
+
+    def push_baseline(self, baseline: Baseline, *, activate: bool) -> bool:
+        """Store a baseline, and let it speak if asked; returns whether it does now. Raises Forbidden."""
+        self.caller.check(baseline.schema.model)
+        with self.parts.queries.database.begin() as connection:
+            name = baselines.push(connection, baseline, self._now)
+            if activate and not baselines.is_active(connection, name):
+                baselines.activate(connection, name, self._now, by=self.caller.name)
+            return baselines.is_active(connection, name)
 
     def approve_baseline(self, name: str, window: int) -> None:
         """Let a proposed baseline speak; raises NotFoundError, ConflictError, Forbidden."""

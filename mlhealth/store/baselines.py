@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from mlhealth import baseline_files
 from mlhealth.baseline import Baseline
 from mlhealth.errors import ConflictError, NotFoundError
+from mlhealth.store import audit
 from mlhealth.store.database import insert_missing
 from mlhealth.store.tables import baseline_activations, baselines, model_versions, watermarks
 
@@ -60,9 +61,9 @@ def push(connection: Connection, baseline: Baseline, now: int) -> str:
 
 
 def activate(
-    connection: Connection, name: str, now: int, *, start: int | None = None, window: int = 1
+    connection: Connection, name: str, now: int, *, start: int | None = None, window: int = 1, by: str = ""
 ) -> Activation:
-    """Let a baseline speak from `start` on, and return the row.
+    """Let a baseline speak from `start` on, and return the row; who said so (`by`) is in the audit trail.
 
     `name` is a hash or an unambiguous beginning of one. Without `start`, a version's first baseline speaks for every
     window, and a later one from the next window on, by the event time reached so far.
@@ -72,6 +73,8 @@ def activate(
         start = _next_start(connection, found, window)
     row = {"model": found.model, "version": found.version, "baseline": found.hash, "created": now}
     result = connection.execute(sa.insert(baseline_activations).values(effective_start=start, **row))
+    subject, detail = f"{found.model}/{found.version}", {"baseline": found.hash, "start": start}
+    audit.append(connection, audit.Entry(now, by or "mlhealth", "baseline.activate", subject, detail))
     key = result.inserted_primary_key
     return Activation(int(key[0]) if key else 0, found.model, found.version, found.hash, start, now)
 
