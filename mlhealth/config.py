@@ -207,7 +207,8 @@ class ModelConfig(Strict):
     anything pages; reasons say what would have. `season`: drift is judged against the same hour or weekday (UTC) of the
     reference. `scorer` asks the deployed model, as in
     `mlhealth estimate --scorer`. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss
-    pages, each for an equal share of the budget. `topics`: which topics carry the model, where not all may.
+    pages, each for an equal share of the budget. `duplicates: remove` leaves out events whose id the partition already
+    brought in the same window. `topics`: which topics carry the model, where not all may.
     """
 
     window: Duration = 60 * MINUTE
@@ -224,6 +225,7 @@ class ModelConfig(Strict):
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None
     empty_windows: int = Field(default=24, ge=0)
+    duplicates: Literal["keep", "remove"] = "keep"
     thresholds: tuple[PinnedThreshold, ...] = ()
     guard: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from what the store holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from mlhealth.events.messages import Partition
 from mlhealth.events.pairing import Changes, Waiting
 from mlhealth.records import Rejection
-from mlhealth.store import halves
+from mlhealth.store import event_ids, halves
 from mlhealth.store.database import Database, insert_missing, upsert
 from mlhealth.store.labels import Label
 from mlhealth.store.labels import write as write_labels
@@ -101,6 +101,7 @@ class Checkpoint:
     rejected: Sequence[RejectedEvent] = ()
     labels: Sequence[Label] = ()
     halves: Changes = field(default_factory=Changes)
+    ids: Sequence[event_ids.NewIds] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,13 @@ def _write(connection: Connection, checkpoint: Checkpoint) -> tuple[PartialKey, 
     insert_missing(connection, rejections, [_rejection_row(r, checkpoint.now) for r in checkpoint.rejected])
     write_labels(connection, checkpoint.labels, checkpoint.now)
     halves.write(connection, checkpoint.halves)
+    event_ids.write(connection, [new for new in checkpoint.ids if not _is_final(new.place, finals)])
     return tuple(sorted(refused))
+
+
+def _is_final(place: event_ids.IdPlace, finals: Mapping[tuple[str, str], int]) -> bool:
+    """Whether a window takes no more rows: windows and ends are aligned, so its start tells."""
+    return place.start < finals.get((place.model, place.version), place.start)
 
 
 def _register(connection: Connection, checkpoint: Checkpoint) -> None:
@@ -257,6 +264,7 @@ class Restored:
     partials: list[StoredPartial]
     seen: list[Seen]
     halves: list[Waiting] = field(default_factory=list)
+    ids: list[event_ids.NewIds] = field(default_factory=list)
 
 
 def restore(database: Database, wanted: Collection[Partition]) -> Restored:
@@ -278,7 +286,8 @@ def restore(database: Database, wanted: Collection[Partition]) -> Restored:
             for p, r in _rows(connection, watermarks, wanted)
         ]
         waiting = halves.read(connection, wanted)
-    return Restored(offsets, parts, seen, waiting)
+        ids = event_ids.read(connection, wanted)
+    return Restored(offsets, parts, seen, waiting, ids)
 
 
 def _stored(partition: Partition, r: sa.Row[Any]) -> StoredPartial:

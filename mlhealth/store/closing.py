@@ -12,6 +12,7 @@ from mlhealth.events.messages import Partition
 from mlhealth.profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.report_json import from_data, to_data
+from mlhealth.store import event_ids
 from mlhealth.store.checkpoints import Seen
 from mlhealth.store.database import Database, upsert
 from mlhealth.store.tables import (
@@ -269,6 +270,7 @@ def delete_partials(connection: Connection, name: ModelVersion, starts: Sequence
         connection.execute(
             sa.delete(partials).where(t.model == name[0], t.version == name[1], t.start.in_(starts))
         )
+        event_ids.delete(connection, name, starts)
 
 
 def _rows_now(connection: Connection, name: ModelVersion, start: int) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, MetaData
 from mlhealth.errors import ConflictError
 from mlhealth.store import (
     alert_tables,
+    event_ids,
     half_tables,
     inbox_tables,
     label_tables,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 TABLES = (
     tables,
     alert_tables,
+    event_ids,
     token_tables,
     inbox_tables,
     label_tables,
@@ -37,9 +39,9 @@ TABLES = (
     trust_tables,
 )
 """The modules that add tables to the one `metadata`."""
-NEWEST = "0007"
+NEWEST = "0008"
 """The schema that this version of mlhealth works with: the last step in `migrations`."""
-KNOWN = (NEWEST, "0006", "0005", "0004", "0003", "0002", "0001")
+KNOWN = (NEWEST, "0007", "0006", "0005", "0004", "0003", "0002", "0001")
 """Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.events.batch import TIME, EventBatch
+from mlhealth.events.batch import KEY, TIME, EventBatch
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.profile import ProfileLayout, WindowProfile
 from mlhealth.sampling import GrowingSample
 from mlhealth.sources.base import Address
 from mlhealth.store.checkpoints import Count, PartialKey, StoredPartial
+from mlhealth.store.event_ids import IdPlace
 from mlhealth.tally import Grouping
 from mlhealth.windows import window_start
+from mlhealth.worker.duplicates import EventIds
 from mlhealth.worker.models import Runtime
 
 RuntimeAt = Callable[[int], Runtime | None]
@@ -67,6 +69,17 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """How rows are taken: into windows of length `size`; of `wanted` windows only; `ids` to leave repeated rows out."""
+
+    size: int
+    runtime_at: RuntimeAt
+    count: CountRows = field(default=lambda partition, outcome, rows: None)
+    wanted: Wanted | None = None
+    ids: EventIds | None = None
+
+
+@dataclass(frozen=True)
 class _Pane:
     """The rows, by position, of one window and partition."""
 
@@ -95,21 +108,23 @@ class OpenProfiles:
         gone = set(partitions)
         self._partials = {k: v for k, v in self._partials.items() if k.partition not in gone}
 
-    def add(
-        self, rows: Rows, size: int, runtime_at: RuntimeAt, count: CountRows, wanted: Wanted | None = None
-    ) -> None:
-        """Count rows in the windows of length `size` that they fall in, where they are `wanted`."""
-        panes = list(_panes(rows, size))
+    def add(self, rows: Rows, terms: Terms) -> None:
+        """Count rows in the windows that they fall in."""
         by_runtime: dict[str, tuple[Runtime, list[_Pane]]] = {}
-        for pane in panes:
-            if wanted is not None and not wanted(pane.partition, pane.start):
+        for pane in _panes(rows, terms.size):
+            if terms.wanted is not None and not terms.wanted(pane.partition, pane.start):
                 continue
-            runtime = runtime_at(pane.start)
-            count(pane.partition, "waiting" if runtime is None else "accepted", len(pane.rows))
-            if runtime is not None:
-                by_runtime.setdefault(runtime.baseline.hash, (runtime, []))[1].append(pane)
-        for runtime, mine in by_runtime.values():
-            self._add(_only(rows, mine, len(panes)), runtime, size)
+            runtime = terms.runtime_at(pane.start)
+            if runtime is None:
+                terms.count(pane.partition, "waiting", len(pane.rows))
+                continue
+            mine = pane if terms.ids is None else _first_seen(rows, pane, terms.ids)
+            terms.count(pane.partition, "duplicate", len(pane.rows) - len(mine.rows))
+            terms.count(pane.partition, "accepted", len(mine.rows))
+            if len(mine.rows):
+                by_runtime.setdefault(runtime.baseline.hash, (runtime, []))[1].append(mine)
+        for runtime, panes in by_runtime.values():
+            self._add(_only(rows, panes), runtime, terms.size)
 
     def _add(self, found: tuple[Rows, Sequence[_Pane]], runtime: Runtime, size: int) -> None:
         rows, panes = found
@@ -196,9 +211,16 @@ def _panes(rows: Rows, size: int) -> Iterator[_Pane]:
         yield _Pane(rows.messages.partitions[partition[group[0]]], int(starts[group[0]]), np.sort(group))
 
 
-def _only(rows: Rows, panes: Sequence[_Pane], of: int) -> tuple[Rows, Sequence[_Pane]]:
-    """Return the rows of some of `of` panes alone, with the panes' positions among them."""
-    if len(panes) == of:
+def _first_seen(rows: Rows, pane: _Pane, ids: EventIds) -> _Pane:
+    """Return the pane's rows whose id was not seen before in its window and partition."""
+    place = IdPlace(rows.address.model, rows.address.version, pane.start, pane.partition)
+    keys = rows.batch.array(KEY).astype(np.uint64, copy=False)[pane.rows]
+    return replace(pane, rows=pane.rows[ids.new(place, keys)])
+
+
+def _only(rows: Rows, panes: Sequence[_Pane]) -> tuple[Rows, Sequence[_Pane]]:
+    """Return the rows of these panes alone, with the panes' positions among them."""
+    if sum(len(pane.rows) for pane in panes) == rows.batch.rows:
         return rows, panes
     kept = np.concatenate([pane.rows for pane in panes])
     ends = np.cumsum([len(pane.rows) for pane in panes])

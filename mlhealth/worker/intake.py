@@ -26,7 +26,8 @@ from mlhealth.store.checkpoints import (
 )
 from mlhealth.windows import implausible
 from mlhealth.worker.decoding import Decoded, by_model, decode, is_paired, prepare
-from mlhealth.worker.growing import OpenProfiles, Rows
+from mlhealth.worker.duplicates import EventIds
+from mlhealth.worker.growing import OpenProfiles, Rows, Terms
 from mlhealth.worker.halves import Halves
 from mlhealth.worker.label_intake import LabelIntake, reading_version
 from mlhealth.worker.ledger import Ledger, address_of
@@ -57,6 +58,7 @@ class Intake:
         self._waiting: dict[Address, list[Messages]] = {}
         self._sizes: dict[Address, int] = {}
         self._rebuilding = Rebuilding()
+        self._ids = EventIds()
         self._ledger = Ledger()
         self._labels = LabelIntake(self._ledger)
         self._halves = Halves(models.pairing, self._ledger)
@@ -101,6 +103,7 @@ class Intake:
         for seen in found.seen:
             self._seen[seen.model, seen.version, seen.partition] = seen
         self._halves.restore(found.halves)
+        self._ids.restore(found.ids)
         return {p: o for p, o in (found.offsets | self._rebuilding.starts()).items() if p in self._logs}
 
     def _restore(self, stored: StoredPartial, offset: int) -> None:
@@ -126,6 +129,7 @@ class Intake:
         self._labels.forget(partitions)
         self._halves.forget(partitions)
         self._rebuilding.forget(partitions)
+        self._ids.forget(partitions)
         self._ledger.forget(partitions)
 
     def add(self, poll: Poll, now: int) -> None:
@@ -187,11 +191,13 @@ class Intake:
         if keep.any():
             self._open.add(
                 Rows(address, messages, decoded.batch.take(keep), decoded.message[keep]),
-                runtime.spec.size,
-                lambda start: self._models.at(address.model, address.version, start),
-                lambda partition, outcome, rows: None,
-                lambda partition, start: self._rebuilding.wants(
-                    (address.model, address.version, start), partition
+                Terms(
+                    runtime.spec.size,
+                    lambda start: self._models.at(address.model, address.version, start),
+                    wanted=lambda partition, start: self._rebuilding.wants(
+                        (address.model, address.version, start), partition
+                    ),
+                    ids=self._rebuilding.ids if runtime.config.duplicates == "remove" else None,
                 ),
             )
 
@@ -218,9 +224,12 @@ class Intake:
             self._mark(Mark(address, partition, latest - runtime.config.disorder), now)
         self._open.add(
             Rows(address, messages, batch, message),
-            runtime.spec.size,
-            lambda start: self._models.at(address.model, address.version, start),
-            lambda partition, outcome, rows: self._ledger.count(partition, address, outcome, rows),
+            Terms(
+                runtime.spec.size,
+                lambda start: self._models.at(address.model, address.version, start),
+                lambda partition, outcome, rows: self._ledger.count(partition, address, outcome, rows),
+                ids=self._ids if runtime.config.duplicates == "remove" else None,
+            ),
         )
 
     def _without_oversized(self, address: Address, messages: Messages) -> Messages:
@@ -281,6 +290,7 @@ class Intake:
             self._ledger.rejected,
             self._labels.waiting,
             self._halves.changes(),
+            self._ids.fresh({p: log.position for p, log in self._logs.items()}),
         )
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -295,11 +305,13 @@ class Intake:
         self._fresh.clear()
         self._labels.clear()
         self._halves.saved()
+        self._ids.saved()
         self._ledger.clear()
 
     def retire(self, model: str, version: str, final_end: int) -> None:
         """Forget windows that take no more rows."""
         self._open.retire(model, version, final_end)
+        self._ids.retire(model, version, final_end)
 
 
 def _latest(

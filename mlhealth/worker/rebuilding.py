@@ -14,6 +14,7 @@ import numpy as np
 
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.store.checkpoints import PartialKey, StoredPartial
+from mlhealth.worker.duplicates import EventIds
 
 Window = tuple[str, str, int]
 """Model, version and start."""
@@ -34,6 +35,7 @@ class Rebuilding:
 
     def __init__(self) -> None:
         self._tasks: dict[Partition, _Task] = {}
+        self.ids = EventIds()
 
     def begin(self, stored: StoredPartial, until: int) -> None:
         """Plan to build a partial again; its partition's checkpoint stands at `until`."""
@@ -70,12 +72,14 @@ class Rebuilding:
     def finish(self, positions: Mapping[Partition, int]) -> list[StoredPartial]:
         """End the tasks whose partition is back where it stood; return partials that are whole now, as stored."""
         done = [p for p, task in self._tasks.items() if positions.get(p, -1) >= task.until]
+        self.ids.forget(done)
         return [stored for p in done for stored in self._tasks.pop(p).partials]
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """Drop what concerns these partitions."""
         gone = set(partitions)
         self._tasks = {p: task for p, task in self._tasks.items() if p not in gone}
+        self.ids.forget(gone)
 
     def _until(self, partition: Partition) -> int:
         task = self._tasks.get(partition)

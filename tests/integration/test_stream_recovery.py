@@ -21,7 +21,7 @@ from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, partials, reports
 from mlhealth.worker.telling import set_aside
-from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, run
+from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, run, small_config
 
 
 @pytest.fixture(scope="module")
@@ -235,3 +235,25 @@ def test_dead_letters_are_counted_where_they_are_written(bench: Bench) -> None:
     set_aside(MemorySource(log), letters, uncounted)
     assert counted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) == 1
     assert uncounted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) is None
+
+
+def test_repeated_events_are_left_out_on_request(bench: Bench, tmp_path: Path) -> None:
+    """With `duplicates: remove`, input sent twice and out of order gives the reports of input sent once."""
+    events = loan_events(600)
+    twice = [event for i in range(0, 600, 20) for event in (*events[i : i + 20][::-1], *events[i : i + 20])]
+    log = MemoryLog("t", 1, bench.clock)
+    for event in twice:
+        log.append(0, event, HEADERS)
+    bench.config = small_config(duplicates="remove")
+    source = MemorySource(log, poll_records=100)
+    run(bench.worker(source), source, bench.clock, 4)
+    source = MemorySource(log, poll_records=100)
+    run(bench.worker(source, "after a crash"), source, bench.clock, 20)
+    calm = Bench(Database.open(f"sqlite:///{tmp_path / 'calm.db'}"), bench.baseline)
+    calm.prepare()
+    once = MemorySource(log_of(calm, events, count=1), poll_records=100)
+    run(calm.worker(once), once, calm.clock, 20)
+    assert outcomes(bench.database) == {"accepted": 600, "duplicate": 600}
+    expected = {key: (r.rows, r.estimates, r.drift) for key, r in told(calm.database).items()}
+    assert {key: (r.rows, r.estimates, r.drift) for key, r in told(bench.database).items()} == expected
+    calm.database.close()
