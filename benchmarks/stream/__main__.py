@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,9 +23,12 @@ from mlhealth.sources.base import FORMAT_HEADER, MODEL_HEADER, VERSION_HEADER
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
 from tests.servers.kafka_broker import KafkaCluster
+from tests.servers.postgres import programs, start_postgres
 
 PARTITIONS = 2
 CHUNK = 20_000
+PAGE = Path(__file__).parents[2] / "docs" / "operations" / "stream.md"
+BEGIN, END = "<!-- figures of make bench-stream -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True)
@@ -57,24 +61,26 @@ class Bench:
         producer.close()
         return name, sent
 
-    def store(self, models: Sequence[str], numeric: int = 40, categorical: int = 10) -> str:
-        """Return the URL of a new store with a baseline for each model."""
-        url = f"sqlite:///{self.folder / uuid4().hex}.db"
+    def store(
+        self, models: Sequence[str], numeric: int = 40, categorical: int = 10, url: str | None = None
+    ) -> str:
+        """Return the URL of a new store (SQLite unless one is given) with a baseline for each model."""
+        url = url or f"sqlite:///{self.folder / uuid4().hex}.db"
         database = Database.open(url)
         schema.ensure(database)
         with database.begin() as connection:
             for model in models:
-                found = baselines.push(connection, baseline_of(model, numeric, categorical), 0)
-                baselines.activate(connection, found, 0)
+                made = baseline_of(model, numeric, categorical)
+                baselines.activate(connection, baselines.push(connection, made, 0), 0)
         database.close()
         return url
 
-    def worker(self, topic: str, url: str, client: str = "kafka-python") -> dict[str, float]:
-        """Return what a worker spends on the whole topic."""
+    def configuration(self, topic: str, url: str, client: str = "kafka-python", group: str = "") -> Path:
+        """Return the file of a service that reads the topic."""
         kafka = {
             "bootstrap": self.cluster.bootstrap,
             "topics": [topic],
-            "group": uuid4().hex,
+            "group": group or uuid4().hex,
             "client": client,
         }
         config = {
@@ -84,7 +90,21 @@ class Bench:
         }
         path = self.folder / f"{uuid4().hex}.json"
         path.write_text(json.dumps(config))
-        return measure("worker", path, self.events)
+        return path
+
+    def worker(self, topic: str, url: str, client: str = "kafka-python") -> dict[str, float]:
+        """Return what a worker spends on the whole topic."""
+        return measure("worker", self.configuration(topic, url, client), self.events)
+
+    def workers(self, topic: str, url: str, count: int) -> float:
+        """Return the CPU seconds that so many workers of one group spend on the whole topic together."""
+        group = uuid4().hex
+        with ThreadPoolExecutor(count) as pool:
+            runs = [
+                pool.submit(measure, "shared", self.configuration(topic, url, group=group), self.events)
+                for _ in range(count)
+            ]
+            return sum(_net(run.result()) for run in runs)
 
 
 def measure(*arguments: object) -> dict[str, float]:
@@ -97,52 +117,79 @@ def measure(*arguments: object) -> dict[str, float]:
     return found
 
 
-def json_figures(bench: Bench) -> tuple[dict[str, Cell], float]:
-    """Return the figures of JSON with kafka-python, and its events per CPU-second."""
+CLIENTS = {"kafka_python": "kafka-python", "confluent": "confluent"}
+
+
+def json_figures(bench: Bench) -> dict[str, Cell]:
+    """Return the figures of JSON messages with both clients, beside the bare clients and the bare decoder."""
     topic, messages = bench.topic(["m"])
-    polls = [
-        measure("poll", bench.cluster.bootstrap, topic, messages, "kafka-python")["cpu"]
-        for _ in range(bench.repeats)
-    ]
-    decodes = [
-        measure("decode", bench.cluster.bootstrap, topic, messages, "m")["cpu"] for _ in range(bench.repeats)
-    ]
-    runs = [bench.worker(topic, bench.store(["m"])) for _ in range(bench.repeats)]
-    cpu = median(run["cpu"] - run["closing"] for run in runs)
-    profile = median(run["profile"] for run in runs)
-    figures: dict[str, Cell] = {
-        "end_to_end_ratio": (median(polls) + median(decodes)) / cpu,
-        "bare_poll_events_per_cpu_second": bench.events / median(polls),
-        "bare_decode_events_per_cpu_second": bench.events / median(decodes),
-        "events_per_cpu_second_kafka_python": bench.events / cpu,
-        "profile_share": profile / cpu,
-        "closing_cpu_seconds": median(run["closing"] for run in runs),
-        "rss_growth_mb": median(run["rss_growth_mb"] for run in runs),
-    }
-    polls = [
-        measure("poll", bench.cluster.bootstrap, topic, messages, "confluent")["cpu"]
-        for _ in range(bench.repeats)
-    ]
-    runs = [bench.worker(topic, bench.store(["m"]), "confluent") for _ in range(bench.repeats)]
-    other = median(_net(run) for run in runs)
-    figures["events_per_cpu_second_confluent"] = bench.events / other
-    figures["end_to_end_ratio_confluent"] = (median(polls) + median(decodes)) / other
-    return figures, bench.events / cpu
+    address = (bench.cluster.bootstrap, topic, messages)
+    decode = _median(bench, lambda: measure("decode", *address, "m")["cpu"])
+    figures: dict[str, Cell] = {"bare_decode_events_per_cpu_second": bench.events / decode}
+    for name, client in CLIENTS.items():
+        poll = _median(bench, lambda client=client: measure("poll", *address, client)["cpu"])  # type: ignore[misc]
+        runs = [bench.worker(topic, bench.store(["m"]), client) for _ in range(bench.repeats)]
+        cpu = median(map(_net, runs))
+        figures[f"bare_poll_events_per_cpu_second_{name}"] = bench.events / poll
+        figures[f"events_per_cpu_second_{name}"] = bench.events / cpu
+        figures[f"end_to_end_ratio_{name}"] = (poll + decode) / cpu
+        if name == "kafka_python":
+            figures["end_to_end_ratio"] = (poll + decode) / cpu
+            figures["profile_share"] = median(run["profile"] for run in runs) / cpu
+            figures["closing_cpu_seconds"] = median(run["closing"] for run in runs)
+            figures["rss_growth_mb"] = median(run["rss_growth_mb"] for run in runs)
+    return figures
 
 
-def other_figures(bench: Bench, rate: float) -> dict[str, Cell]:
-    """Return the figures of Arrow messages and of many models, beside the rate of JSON and one model."""
+def shape_figures(bench: Bench, rate: float) -> dict[str, Cell]:
+    """Return the figures of Arrow messages, many models and many features, beside `rate` of JSON and one model."""
     topic, _ = bench.topic(["m"], arrow=True)
-    arrow = median(_net(bench.worker(topic, bench.store(["m"]))) for _ in range(bench.repeats))
+    arrow = _median(bench, lambda: _net(bench.worker(topic, bench.store(["m"]))))
     models = [f"m{i:02d}" for i in range(50)]
-    many, _ = bench.topic(models)
-    url = bench.store(models)
-    shared = _net(bench.worker(many, url))
+    topic, _ = bench.topic(models)
+    many = _net(bench.worker(topic, bench.store(models)))
+    wide = replace(bench, events=max(bench.events // 10, 1_000))
+    topic, _ = wide.topic(["m"], numeric=400, categorical=100)
+    broad = _net(wide.worker(topic, wide.store(["m"], 400, 100))) / wide.events
     return {
         "events_per_cpu_second_arrow": bench.events / arrow,
         "arrow_ratio": bench.events / arrow / rate,
-        "many_models_ratio": bench.events / shared / rate,
+        "many_models_ratio": bench.events / many / rate,
+        "cpu_per_value_500_features_ratio": broad / 10 * rate,
     }
+
+
+def fleet_figures(bench: Bench) -> dict[str, Cell]:
+    """Return what two workers over PostgreSQL spend on an event, beside one."""
+    try:
+        initdb, postgres = programs()
+    except FileNotFoundError as error:
+        print(error)
+        return {"two_workers_cpu_ratio": None}
+    with tempfile.TemporaryDirectory(prefix="mlhealth-bench-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        server, _ = start_postgres(Path(folder), initdb=initdb, postgres=postgres)
+        try:
+            topic, _ = bench.topic(["m"])
+            spent = []
+            for count in (1, 2):
+                name = f"bench_{count}"
+                server.execute(f"CREATE DATABASE {name}")
+                spent.append(bench.workers(topic, bench.store(["m"], url=server.url(name)), count))
+        finally:
+            server.stop()
+    return {"two_workers_cpu_ratio": spent[1] / spent[0]}
+
+
+def write_docs(table: str) -> None:
+    """Put the table where the documentation shows it."""
+    text = PAGE.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}\n{table.strip()}\n{END}{after}")
+
+
+def _median(bench: Bench, measured: Callable[[], float]) -> float:
+    return median(measured() for _ in range(bench.repeats))
 
 
 def _net(run: dict[str, float]) -> float:
@@ -160,13 +207,17 @@ def main() -> None:
         cluster.start()
         try:
             bench = Bench(cluster, Path(folder), options.events, options.repeats)
-            figures, rate = json_figures(bench)
-            figures |= other_figures(bench, rate)
+            figures = json_figures(bench)
+            rate = figures["events_per_cpu_second_kafka_python"]
+            assert isinstance(rate, float)
+            figures |= shape_figures(bench, rate) | fleet_figures(bench)
         finally:
             cluster.delete()
     figures |= {"events": options.events, "window_events": 100_000}
     rows = [{"figure": name, "value": value} for name, value in figures.items()]
-    print(markdown_table(rows))
+    table = markdown_table(rows)
+    print(table)
+    write_docs(table)
     print(write_results("stream", figures, rows))
 
 

@@ -15,9 +15,9 @@ from benchmarks.stream.data import schema_of
 from mlhealth.config import Config, KafkaConfig
 from mlhealth.events import json as json_events
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.profile import WindowProfile
 from mlhealth.sources.base import Gap, Owner
 from mlhealth.threads import single_threaded
+from mlhealth.worker.growing import OpenProfiles
 from tests.servers.process import resident_mb
 
 
@@ -78,15 +78,24 @@ def _confluent(bootstrap: str, topic: str, messages: int) -> float:
 
 
 def bare_decode(bootstrap: str, topic: str, messages: int, model: str) -> dict[str, float]:
-    """Parse the topic's values into Arrow columns by the library alone: typed, in blocks of 8 MB."""
+    """Parse the topic's values into typed Arrow columns by the library alone, in blocks of 8 MB."""
+    import pyarrow as pa
+    import pyarrow.json as arrow_json
+
     parts = _all(bootstrap, topic, messages)
-    schema = schema_of(model)
-    spent = 0.0
+    fields = json_events._fields(parts[0].values[0], schema_of(model))
+    spent, rows = 0.0, 0
     for part in parts:
         began = time.process_time()
-        parsed = json_events._bulk(part.values, schema)  # noqa: SLF001 (the one call of the library, as the worker makes it)
+        joined = b"\n".join(part.values)
+        rows += arrow_json.read_json(
+            pa.BufferReader(joined),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
+            parse_options=arrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
+        ).num_rows
         spent += time.process_time() - began
-        assert parsed is not None
+    if rows != messages:
+        raise RuntimeError(f"{rows} rows of {messages} messages")
     return {"cpu": spent}
 
 
@@ -114,8 +123,7 @@ def end_to_end(config: str, messages: int) -> dict[str, float]:
     from mlhealth.app import build, worker
 
     spent = {"profile": 0.0, "closing": 0.0}
-    WindowProfile.of = _timed(WindowProfile.of, spent, "profile")  # type: ignore[method-assign]
-    WindowProfile.merge = _timed(WindowProfile.merge, spent, "profile")  # type: ignore[method-assign]
+    OpenProfiles.add = _timed(OpenProfiles.add, spent, "profile")  # type: ignore[method-assign]
     service = build(Config.model_validate(json.loads(config)))
     work = worker(service)
     work.close_windows = _timed(work.close_windows, spent, "closing")  # type: ignore[method-assign]
@@ -138,6 +146,32 @@ def end_to_end(config: str, messages: int) -> dict[str, float]:
         "rss_growth_mb": memory[-1][1] - early,
         "seconds": time.monotonic() - first,
     }
+
+
+def shared(config: str, messages: int) -> dict[str, float]:
+    """Run one of several workers until the store holds all messages of the topic."""
+    import sqlalchemy as sa
+
+    from mlhealth.app import build, worker
+    from mlhealth.store.tables import counters
+
+    spent = {"closing": 0.0}
+    service = build(Config.model_validate(json.loads(config)))
+    work = worker(service)
+    work.close_windows = _timed(work.close_windows, spent, "closing")  # type: ignore[method-assign]
+    work.prepare()
+    work.start(threading.Event())
+    began, looked, taken = time.process_time(), 0.0, 0
+    with single_threaded():
+        while taken < messages:
+            work.turn()
+            if time.monotonic() - looked > 1.0:
+                looked = time.monotonic()
+                with service.database.read() as connection:
+                    taken = int(connection.execute(sa.select(sa.func.sum(counters.c.events))).scalar() or 0)
+    cpu = time.process_time() - began
+    work.finish()
+    return {"cpu": cpu, "closing": spent["closing"]}
 
 
 def _taken(work: Any) -> int:
@@ -172,6 +206,7 @@ def main() -> None:
         "poll": lambda b, t, n, c: bare_poll(b, t, int(n), c),
         "decode": lambda b, t, n, m: bare_decode(b, t, int(n), m),
         "worker": lambda c, n: end_to_end(Path(c).read_text(), int(n)),
+        "shared": lambda c, n: shared(Path(c).read_text(), int(n)),
     }
     print(json.dumps(known[what](*arguments)))
 
