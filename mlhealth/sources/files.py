@@ -16,30 +16,27 @@ from pathlib import Path
 from mlhealth.config import FilesConfig
 from mlhealth.errors import SourceUnavailable
 from mlhealth.events.messages import STREAM_END, Partition
-from mlhealth.sources.base import Address, Owner, Poll, Source
+from mlhealth.sources.base import Address, Owner, Poll
 from mlhealth.sources.file_logs import SUFFIXES, FileLog, open_log
 from mlhealth.sources.grouping import Grouping
-from mlhealth.sources.placing import place
+from mlhealth.sources.positioned import PositionedSource
 
 _POLL_BYTES = 16 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 
 
-class FileSource(Source):
+class FileSource(PositionedSource):
     """See `Source`; every file of the folder is this reader's."""
 
     def __init__(self, config: FilesConfig) -> None:
+        super().__init__()
         self._config = config
         self._folder = Path(config.folder)
-        self._owner: Owner | None = None
         self._logs: dict[Partition, FileLog] = {}
-        self._positions: dict[Partition, int] = {}
-        self._fresh: set[Partition] = set()
         self._next_look = 0.0
-        self._paused = False
 
     def start(self, owner: Owner) -> None:
-        self._owner = owner
+        super().start(owner)
         self._look()
 
     def poll(self, timeout: float) -> Poll:
@@ -64,23 +61,8 @@ class FileSource(Source):
         with self._translated():
             return {p: self._logs[p].end() for p in partitions if p in self._logs}
 
-    def positions(self) -> Mapping[Partition, int]:
-        return {p: row for p, row in self._positions.items() if p not in self._fresh}
-
-    def reload(self, partitions: Collection[Partition]) -> None:
-        self._fresh.update(partitions)
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Nobody else needs to know."""
-
-    def close(self) -> None:
-        self._positions.clear()
 
     def _look(self) -> None:
         """Take up files that have appeared, and forget those that are gone."""
@@ -123,14 +105,8 @@ class FileSource(Source):
             Address(folders[0], folders[1], log.format) if len(folders) >= 2 else Address("", "", log.format)
         )
 
-    def _place(self) -> None:
-        fresh = set(self._fresh)
-        if not fresh or self._owner is None:
-            return
-        self._positions |= place(
-            self._owner, fresh, lambda wanted: {p: (0, n) for p, n in self.ends(wanted).items()}
-        )
-        self._fresh -= fresh
+    def _bounds(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        return {partition: (0, end) for partition, end in self.ends(partitions).items()}
 
     def _read(self) -> Poll:
         """Read a step of every file that has more, so that all advance together."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from mlhealth.clock import Clock
 from mlhealth.errors import StoreUnavailable
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Address, DeadLetter, Mark, Owner, Poll, Source
+from mlhealth.sources.base import Address, DeadLetter, Mark, Owner, Poll
 from mlhealth.sources.grouping import Grouping
-from mlhealth.sources.placing import place
+from mlhealth.sources.positioned import PositionedSource
 from mlhealth.store.inbox import Inbox
 from mlhealth.store.inbox_readers import LEASE, InboxReader
 
@@ -38,28 +38,25 @@ class ReaderIdentity:
     lease: int = LEASE
 
 
-class InboxSource(Source):
+class InboxSource(PositionedSource):
     """See `Source`; partitions are shared out by leases in the store."""
 
     def __init__(self, inbox: Inbox, identity: ReaderIdentity) -> None:
+        super().__init__()
         self._inbox = inbox
         self._identity = identity
         self._reader = InboxReader(inbox.database, identity.name, identity.lease)
-        self._owner: Owner | None = None
-        self._positions: dict[Partition, int] = {}
-        self._fresh: set[Partition] = set()
         self._renewal = 0
-        self._paused = False
 
     def start(self, owner: Owner) -> None:
-        self._owner = owner
+        super().start(owner)
         self._inbox.prepare()
         self._share()
 
     def poll(self, timeout: float) -> Poll:
         if self._identity.clock.now() >= self._renewal:
             self._share()
-        self._place()
+        self.commit(self._place())  # what a lost commit left behind
         if self._paused:
             return Poll()
         end = time.monotonic() + timeout
@@ -76,18 +73,6 @@ class InboxSource(Source):
     def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         return {partition: end for partition, (_, end) in self._bounds(partitions).items()}
 
-    def positions(self) -> Mapping[Partition, int]:
-        return {p: offset for p, offset in self._positions.items() if p not in self._fresh}
-
-    def reload(self, partitions: Collection[Partition]) -> None:
-        self._fresh.update(partitions)
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         ours = {p.number: offset for p, offset in offsets.items() if p.topic == TOPIC}
         try:
@@ -103,7 +88,7 @@ class InboxSource(Source):
         return len(ours)
 
     def close(self) -> None:
-        self._positions.clear()
+        super().close()
         try:
             self._reader.leave()
         except StoreUnavailable:
@@ -130,15 +115,6 @@ class InboxSource(Source):
         self._fresh.difference_update(partitions)
         for partition in partitions:
             self._positions.pop(partition, None)
-
-    def _place(self) -> None:
-        fresh = set(self._fresh)
-        if not fresh or self._owner is None:
-            return
-        found = place(self._owner, fresh, self._bounds)
-        self._positions |= found
-        self._fresh -= fresh
-        self.commit(found)
 
     def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         found = self._inbox.bounds([p.number for p in partitions if p.topic == TOPIC])

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Owner, Poll, Source
+from mlhealth.sources.base import Poll
 from mlhealth.sources.grouping import Grouping, Headers
-from mlhealth.sources.placing import place
+from mlhealth.sources.positioned import PositionedSource
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,15 @@ class MemoryLog:
         return self.records.get(partition, [])[at : at + most]
 
 
-class MemorySource(Source):
+class MemorySource(PositionedSource):
     """One reader of a `MemoryLog`; `give` and `take` do what a consumer group's rebalance does."""
 
     def __init__(self, log: MemoryLog, *, poll_records: int = 20_000) -> None:
+        super().__init__()
         self._log = log
         self._most = poll_records
-        self._owner: Owner | None = None
-        self._positions: dict[Partition, int] = {}
         self._fresh = {Partition(log.topic, n) for n in range(log.partitions)}
-        self._paused = False
         self.committed: dict[Partition, int] = {}
-
-    def start(self, owner: Owner) -> None:
-        self._owner = owner
 
     def give(self, partitions: Collection[Partition]) -> None:
         """Assign partitions, from the next poll on."""
@@ -110,30 +105,8 @@ class MemorySource(Source):
     def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         return {p: self._log.end(p.number) for p in partitions if p.topic == self._log.topic}
 
-    def positions(self) -> Mapping[Partition, int]:
-        return dict(self._positions)
-
-    def reload(self, partitions: Collection[Partition]) -> None:
-        self._fresh.update(partitions)
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self.committed.update(offsets)
-
-    def close(self) -> None:
-        self._positions.clear()
-
-    def _place(self) -> None:
-        fresh = set(self._fresh)
-        if not fresh or self._owner is None:
-            return
-        self._positions |= place(self._owner, fresh, self._bounds)
-        self._fresh -= fresh
 
     def _bounds(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         return {p: (self._log.first(p.number), self._log.end(p.number)) for p in partitions}

@@ -53,7 +53,7 @@ class Edge:
         """Return the worker's counts."""
         query = sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
         with self.bench.database.read() as connection:
-            return {row[0]: int(row[1]) for row in connection.execute(query)}
+            return {row[0]: int(row[1]) for row in connection.execute(query) if row[1]}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -39,7 +39,7 @@ def _read(bench: Bench, config: FilesConfig, turns: int = 3) -> None:
 def _counts(bench: Bench) -> dict[str, int]:
     query = sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
     with bench.database.read() as connection:
-        return {row[0]: int(row[1]) for row in connection.execute(query)}
+        return {row[0]: int(row[1]) for row in connection.execute(query) if row[1]}
 
 
 def _table(events: list[bytes]) -> pa.Table:
