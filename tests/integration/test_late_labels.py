@@ -68,6 +68,8 @@ class Desk:
         for _ in range(4):
             self.bench.clock.advance(SECOND)
             self.worker.turn()
+        while not all(closed.is_done for closed in self.worker.close_windows()):
+            pass
 
     def latest(self, segment: str = "") -> dict[int, WindowReport]:
         """Return the latest report of each window that has rows, by its number."""
@@ -267,6 +269,7 @@ def test_events_and_labels_read_by_two_workers_meet(bench: Bench) -> None:
         bench.clock.advance(MINUTE if turn == 30 else SECOND)
         reader.turn()
         labeller.turn()
+    reader.close_windows()
     with bench.database.read() as connection:
         query = sa.select(reports.c.report).where(
             reports.c.latest, reports.c.segment == "", reports.c.rows > 0
