@@ -21,7 +21,7 @@ from mlhealth.sources.base import Address
 from mlhealth.store.checkpoints import StoredPartial
 from mlhealth.threads import single_threaded
 from mlhealth.windows import EARLIEST
-from mlhealth.worker.growing import OpenProfiles, Rows
+from mlhealth.worker.growing import OpenProfiles, Rows, Terms
 from mlhealth.worker.models import Runtime
 
 
@@ -126,4 +126,4 @@ def _grow(grown: OpenProfiles, batch: EventBatch, partition: Partition, runtime:
     zero = np.zeros(1, dtype=np.int64)
     message = Messages((b"",), zero, zero, (partition,), zero.astype(np.int32))
     rows = Rows(Address(schema.model, schema.version), message, batch, np.zeros(batch.rows, dtype=np.int32))
-    grown.add(rows, runtime.spec.size, lambda start: runtime, lambda partition, outcome, rows: None)
+    grown.add(rows, Terms(runtime.spec.size, lambda start: runtime))
