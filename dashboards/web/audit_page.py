@@ -18,7 +18,9 @@ from mlhealth.store.database import Database
 ROWS = 100
 """Rows of one page."""
 KEPT_SECONDS = 60.0
-"""For how long a verdict on the chain is believed."""
+"""For how long a verdict on a long chain is believed."""
+SHORT = 5_000
+"""Rows up to which the whole chain is read at every look."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class _Checked:
             newest = connection.execute(last).first()
             rows = int(connection.execute(count).scalar_one())
             mark = (str(database.engine.url), rows, newest.hash if newest else "")
-            if mark not in self._known or time.monotonic() - self._read > KEPT_SECONDS:
+            is_old = time.monotonic() - self._read > KEPT_SECONDS
+            if rows <= SHORT or is_old or mark not in self._known:
                 self._known, self._read = {mark: verify(connection)}, time.monotonic()
             return self._known[mark]
 

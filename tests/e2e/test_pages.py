@@ -11,14 +11,17 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page
 
 from mlhealth.clock import HOUR
-from tests.report_builder import START, Story
+from tests.report_builder import START, Story, report
 from tests.servers.process import wait_until
 from tests.store_builder import FilledStore
 from tests.web_server import application, served
 
 MODEL = "/models/loan-default/versions/3"
 WINDOW = f"{MODEL}/windows/{START + 31 * HOUR}"
-PAGES = ("/", MODEL, WINDOW, "/alerts", "/retraining", "/monitor", "/docs", "/login", "/nowhere")
+FEATURE = f"{MODEL}/features/income"
+BASELINES = f"{MODEL}/baselines"
+FLEET = ("/alerts", "/retraining", "/audit", "/monitor", "/settings", "/docs", "/login", "/nowhere")
+PAGES = ("/", MODEL, WINDOW, FEATURE, BASELINES, *FLEET)
 PHONE = {"width": 360, "height": 740}
 LONG = "a_model_whose_name_goes_on_" * 6
 RTL = "نموذج القروض"
@@ -158,6 +161,55 @@ def test_refresh_renews_the_page_in_place(page: Page, site: str, faults: list[st
     page.wait_for_selector(".plot.drawn")
 
 
+def test_a_new_window_appears_on_the_open_page(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """A page that is open is told of a window that closes, and shows it without being loaded again."""
+    store = FilledStore(tmp_path)
+    store.add_loans()
+    with served(application(store)) as address:
+        look(page, f"{address}{MODEL}?range=all")
+        page.locator("#live[data-state=on]").wait_for()
+        page.evaluate("window.mark = 1; document.querySelector('h1').dataset.old = 'yes'")
+        store.add_reports([report(replace(Story(), windows=60), 48)])
+        store.close(START + 49 * HOUR)
+        page.locator(".windows tbody tr").first.filter(has_text="2026-03-03 00:00").wait_for(timeout=20_000)
+        assert page.evaluate("window.mark") == 1
+        page.wait_for_selector(".plot.drawn")
+
+
+def test_a_feature_of_a_window_leads_to_its_history(page: Page, site: str, faults: list[str]) -> None:
+    """From a window to the feature that broke it: since when it moved, what is wrong, how it lies."""
+    look(page, site + WINDOW)
+    page.get_by_role("region", name="Features").get_by_role("link", name="income").click()
+    page.wait_for_url("**/features/income?*")
+    assert page.locator(".chart figcaption h2").all_inner_texts() == ["Drift", "Quality", "income"]
+    assert "98.0 % out of range" in page.locator(".reasons").inner_text()
+
+
+def test_the_fleet_can_be_sorted(page: Page, site: str, faults: list[str]) -> None:
+    """A click on a heading sorts by it, says so to screen readers, and stays in the address."""
+    page.goto(site)
+    page.get_by_role("columnheader", name="Model").get_by_role("link").click()
+    page.wait_for_url("**sort=name*")
+    names = page.locator(".fleet .name a").all_inner_texts()
+    assert names == sorted(names, key=str.casefold)
+    assert page.locator("th[aria-sort]").inner_text().startswith("Model")
+
+
+def test_the_audit_page_tells_of_a_broken_chain(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """An act stands in the trail, can be found by who did it, and a changed row is seen."""
+    store = FilledStore(tmp_path)
+    store.add_loans()
+    with served(application(store)) as address:
+        page.goto(f"{address}/alerts")
+        page.get_by_role("button", name="Acknowledge").click()
+        page.goto(f"{address}/audit?action=alert.acknowledge")
+        assert "The chain holds" in page.locator("#chain").inner_text()
+        assert page.locator("tbody tr").count() == 1
+        store.forge_audit()
+        page.goto(f"{address}/audit")
+        assert "The chain is broken" in page.locator("#chain").inner_text()
+
+
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_accessibility_fault(browser: Browser, site: str, path: str, scheme: str) -> None:
@@ -204,7 +256,7 @@ def test_without_models_the_overview_teaches_the_first_step(
     with served(application(FilledStore(tmp_path))) as address:
         page.goto(address)
         assert "mlhealth baseline push" in page.locator(".empty").inner_text()
-        for path in ("/alerts", "/retraining", "/monitor"):
+        for path in ("/alerts", "/retraining", "/audit", "/monitor", "/settings"):
             page.goto(address + path)
             assert page.locator("h1").count() == 1
         assert serious(page) == []
