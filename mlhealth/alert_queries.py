@@ -49,7 +49,10 @@ class AlertLine:
 
 @dataclass(frozen=True)
 class RetrainingLine:
-    """A request with what became of it: the new version and whether the estimate recovered."""
+    """A request with what became of it: the new version, whether the estimate recovered, and what was done about that.
+
+    `gpu_seconds` were spent; `time_to_recovery` is from the alert to the first healthy window's end, in microseconds.
+    """
 
     request: RetrainingRequest
     approved_by: str | None = None
@@ -57,6 +60,9 @@ class RetrainingLine:
     finished: int | None = None
     new_version: str | None = None
     verdict: str | None = None
+    action: str | None = None
+    gpu_seconds: int | None = None
+    time_to_recovery: int | None = None
 
     @property
     def awaits_approval(self) -> bool:
@@ -226,5 +232,6 @@ def _ended(alert: Alert, at: int) -> Alert:
 def _retraining(row: RowMapping) -> RetrainingLine:
     fields = {name: row[name] for name in RetrainingRequest.__dataclass_fields__}
     request = RetrainingRequest(**fields | {"status": RetrainingStatus(row["status"])})
-    told = ("approved_by", "submitted", "finished", "new_version", "verdict")
+    told = ("approved_by", "submitted", "finished", "new_version", "verdict", "action", "gpu_seconds",
+            "time_to_recovery")  # fmt: skip
     return RetrainingLine(request, **{name: row[name] for name in told})

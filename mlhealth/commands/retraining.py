@@ -26,7 +26,7 @@ def list_command(
     config: ConfigPath = _DEFAULT,
 ) -> None:
     """List the newest requests, with how far each has come."""
-    from mlhealth.clock import to_iso
+    from mlhealth.clock import format_duration, to_iso
     from mlhealth.commands.baseline_store import opened
     from mlhealth.store import retraining
 
@@ -42,7 +42,11 @@ def list_command(
             row.status,
             row.reason,
         )
-        known = [text for text in (row.detail, row.verdict) if text]
+        known = [text for text in (row.detail, row.verdict, row.action) if text]
+        if row.time_to_recovery is not None:
+            known.append(f"in {format_duration(row.time_to_recovery)}")
+        if row.gpu_seconds:
+            known.append(f"{row.gpu_seconds / 3600:.2f} GPU hours")
         typer.echo("  ".join((*parts, *known)))
     if not rows:
         typer.echo("no retraining was asked for")
