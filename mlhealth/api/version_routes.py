@@ -8,11 +8,12 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlhealth.api.access import Operator, Reader, own_services
-from mlhealth.api.query import VERSION, Named, Period, moment, period
+from mlhealth.api.query import VERSION, Named, moment, period
 from mlhealth.api.services import Services
 from mlhealth.comparison import Comparison
 from mlhealth.errors import ConfigError
 from mlhealth.promotion import Hand, Promotion
+from mlhealth.queries import Period
 from mlhealth.store import markers
 from mlhealth.timeline import Span, as_data, timeline
 from mlhealth.version_queries import FOREVER, VersionLine, Versus, compare, versions
