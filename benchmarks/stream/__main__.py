@@ -18,7 +18,7 @@ from uuid import uuid4
 from kafka import KafkaProducer
 
 from benchmarks.results import Cell, markdown_table, write_results
-from benchmarks.stream.data import arrow_messages, baseline_of, json_events, production, schema_of
+from benchmarks.stream.data import arrow_messages, baseline_of, json_events, production, renamed, schema_of
 from mlhealth.sources.base import FORMAT_HEADER, MODEL_HEADER, VERSION_HEADER
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
@@ -68,9 +68,10 @@ class Bench:
         url = url or f"sqlite:///{self.folder / uuid4().hex}.db"
         database = Database.open(url)
         schema.ensure(database)
+        fitted = baseline_of(models[0], numeric, categorical)
         with database.begin() as connection:
             for model in models:
-                made = baseline_of(model, numeric, categorical)
+                made = renamed(fitted, model)
                 baselines.activate(connection, baselines.push(connection, made, 0), 0)
         database.close()
         return url
@@ -208,9 +209,12 @@ def main() -> None:
         try:
             bench = Bench(cluster, Path(folder), options.events, options.repeats)
             figures = json_figures(bench)
+            print(figures, flush=True)
             rate = figures["events_per_cpu_second_kafka_python"]
             assert isinstance(rate, float)
-            figures |= shape_figures(bench, rate) | fleet_figures(bench)
+            figures |= shape_figures(bench, rate)
+            print(figures, flush=True)
+            figures |= fleet_figures(bench)
         finally:
             cluster.delete()
     figures |= {"events": options.events, "window_events": 100_000}

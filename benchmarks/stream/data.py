@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import orjson
 import pyarrow as pa
 
 from mlhealth.baseline import Baseline
+from mlhealth.baseline_files import seal
 from mlhealth.clock import DAY, to_iso
 from mlhealth.fit import fit
 from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
@@ -52,6 +55,14 @@ def baseline_of(model: str, numeric: int = 40, categorical: int = 10) -> Baselin
     """Return a baseline of 2,000 reference rows."""
     schema = schema_of(model, numeric, categorical)
     return fit(rows_of(schema, 2_000, 0), schema, methods=["cbpe"])
+
+
+def renamed(baseline: Baseline, model: str) -> Baseline:
+    """Return the baseline as that of another model with equal data."""
+    schema = replace(baseline.schema, model=model)
+    layout = replace(baseline.layout, schema=schema)
+    reference = replace(baseline.reference, layout=layout)
+    return seal(replace(baseline, schema=schema, layout=layout, reference=reference, hash=""))
 
 
 def production(schema: ModelSchema, rows: int, first: int = 0) -> pa.Table:
