@@ -169,6 +169,16 @@ def measure(address: str, path: Callable[[int], str], visits: int) -> dict[str, 
     }
 
 
+def visited(store: FilledStore, fleet: Fleet, visits: int) -> list[dict[str, Cell]]:
+    """Return what each page took, as rows of a table."""
+    rows: list[dict[str, Cell]] = []
+    with served(application(store)) as address:
+        for name, path in pages(fleet).items():
+            found = measure(address, path, visits)
+            rows.append({"page": name, **{key: round(value, 1) for key, value in found.items()}})
+    return rows
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """A PostgreSQL of our own, with its default settings for durability off; yields its URL."""
@@ -195,12 +205,13 @@ def main() -> None:
         began = time.perf_counter()
         fill(store, fleet)
         print(f"{fleet.models * fleet.windows:,} windows written in {time.perf_counter() - began:.0f} s")
-        rows: list[dict[str, Cell]] = []
-        with served(application(store)) as address:
-            for name, path in pages(fleet).items():
-                found = measure(address, path, chosen.visits)
-                rows.append({"page": name, **{key: round(value, 1) for key, value in found.items()}})
+        rows = visited(store, fleet, chosen.visits)
         store.database.close()
+    report_on(rows, fleet)
+
+
+def report_on(rows: list[dict[str, Cell]], fleet: Fleet) -> None:
+    """Print the table and write the results."""
     print(markdown_table(rows))
     figures: dict[str, Cell] = {
         "models": fleet.models,
