@@ -191,7 +191,8 @@ def test_sending_needs_the_ingest_scope(edge: Edge) -> None:
     """Once there are tokens, only one with the scope may send."""
     now = edge.bench.clock.now()
     texts = {
-        scope: edge.tokens.create(TokenRequest(scope, frozenset({scope}), DAY), now)[1] for scope in Scope
+        scope: edge.tokens.create(TokenRequest(scope, frozenset({scope}), DAY), now)[1]
+        for scope in (Scope.READ, Scope.INGEST, Scope.OPERATE)
     }
     statuses = {
         scope: edge.client.post(
