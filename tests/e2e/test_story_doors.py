@@ -164,7 +164,7 @@ def through(
         )
     finally:
         service.process.stop()
-    assert service.counts() == {"accepted": whole}
+    assert {outcome: n for outcome, n in service.counts().items() if n} == {"accepted": whole}
     return {model: printed(service, model) for model in models}
 
 
