@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import typer
 
+from mlhealth.commands.examples import attach
 from mlhealth.errors import MlhealthError
 
 GROUPS = (
@@ -48,6 +49,7 @@ app = typer.Typer(
 for _group in GROUPS:
     if find_spec(f"mlhealth.commands.{_group}") is not None:
         import_module(f"mlhealth.commands.{_group}").register(app)
+attach(app)
 
 
 def main() -> None:

@@ -10,15 +10,10 @@ import typer
 if TYPE_CHECKING:
     from mlhealth.backfill.run import Summary
 
-EXAMPLES = """
-Examples: `mlhealth backfill logs/ --model loan-default --version 3` ·
-`mlhealth backfill s3://lake/logs --model loan-default --version 3 --engine dask --address tcp://scheduler:8786`
-"""
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    app.command("backfill", epilog=EXAMPLES)(backfill)
+    app.command("backfill")(backfill)
 
 
 def backfill(
