@@ -139,18 +139,21 @@ def _default(key: str, value: Mapping[str, Any], block: Mapping[str, Any]) -> st
 
 def metrics() -> str:
     """Return every Prometheus metric with its type and labels."""
-    from mlhealth.metrics import Metrics
+    from mlhealth.metrics import ALERT, Metrics
 
-    found = [m for m in vars(Metrics(CollectorRegistry())).values() if isinstance(m, MetricWrapperBase)]
+    found = [m for m in Metrics(CollectorRegistry()).made.values() if isinstance(m, MetricWrapperBase)]
     rows = []
     for metric in found:
         (family,) = metric.describe()
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 (told nowhere else)
         rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
+    named = ", ".join(f"`{label}`" for label in ALERT)
+    rows.append(("`mlhealth_alert_active`", "gauge", named, "1 while an alert fires, by the store."))
     head = (
         "# Metrics\n\n`/metrics` answers in the Prometheus text format, to a token with the scope `read`. Gauges tell "
-        "the latest window; its event time is `mlhealth_window_end_timestamp_seconds`. Counters count this process.\n\n"
+        "the latest window; its event time is `mlhealth_window_end_timestamp_seconds`. Counters count this process. A metric "
+        "has at most 5,000 series; what had to be left out is counted in `mlhealth_series_left_out_total`.\n\n"
     )
     return head + _table(("name", "type", "labels", "meaning"), rows)
 
