@@ -13,12 +13,14 @@ from mlhealth.api.ingest import answered, repeatable, request_body
 from mlhealth.api.label_door import LabelDoor
 from mlhealth.api.query import VERSION, Named, Parts
 from mlhealth.api.received import received
+from mlhealth.api.services import Services, services
 from mlhealth.errors import NotFoundError
 from mlhealth.events.bodies import CONTENT_TYPES
 from mlhealth.events.label_bodies import check_content_type, read_label_body
 from mlhealth.label_queries import LabelRecord
 
 router = APIRouter(prefix="/v1")
+Whole = Annotated[Services, Depends(services)]
 Known = Annotated[Repeatable | None, Depends(repeatable)]
 
 
@@ -35,7 +37,7 @@ Known = Annotated[Repeatable | None, Depends(repeatable)]
     },
 )
 async def send_labels(
-    request: Request, response: Response, named: Named, parts: Parts, known: Known
+    request: Request, response: Response, named: Named, parts: Whole, known: Known
 ) -> Receipt:
     """Take labels in, durably and once; a label is `{"event_id": …, "label": …}`, or the schema's own column names."""
     door = parts.door or LabelDoor(parts.queries.database, parts.clock)
