@@ -152,8 +152,8 @@ def metrics() -> str:
     rows.append(("`mlhealth_alert_active`", "gauge", named, "1 while an alert fires, by the store."))
     head = (
         "# Metrics\n\n`/metrics` answers in the Prometheus text format, to a token with the scope `read`. Gauges tell "
-        "the latest window; its event time is `mlhealth_window_end_timestamp_seconds`. Counters count this process. A metric "
-        "has at most 5,000 series; what had to be left out is counted in `mlhealth_series_left_out_total`.\n\n"
+        "the latest window; its event time is `mlhealth_window_end_timestamp_seconds`. Counters count this process. "
+        "A metric has at most 5,000 series; what had to be left out is counted in `mlhealth_series_left_out_total`.\n\n"
     )
     return head + _table(("name", "type", "labels", "meaning"), rows)
 
