@@ -5,7 +5,7 @@ Nothing here writes. Times are event times in microseconds; periods are half-ope
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -90,6 +90,7 @@ class BaselineLine:
     effective: tuple[int, ...]
 
 
+Name = str | sa.ColumnElement[str]
 _LINE = tuple(reports.c[name] for name in ReportLine.__dataclass_fields__)
 
 
@@ -243,7 +244,7 @@ def _rows(connection: Connection, query: Select[Any]) -> Sequence[RowMapping]:
     return connection.execute(query).mappings().all()
 
 
-def _reports_of(model: str, version: str, segment: str, period: Period) -> Select[Any]:
+def _reports_of(model: Name, version: Name, segment: str, period: Period) -> Select[Any]:
     """Return the choice of latest revisions of a model version's windows in a period."""
     query = sa.select(reports).where(
         reports.c.model == model, reports.c.version == version, reports.c.segment == segment, reports.c.latest
@@ -258,18 +259,29 @@ def _recent(
 ) -> dict[tuple[str, str], list[ReportLine]]:
     """Return the latest windows of each model version, oldest first, by one index walk each."""
     found: dict[tuple[str, str], list[ReportLine]] = {}
-    for at in range(0, len(names), _BRANCHES):
-        branches = [_newest(model, version) for model, version in names[at : at + _BRANCHES]]
-        union = sa.union_all(*(sa.select(branch.subquery()) for branch in branches))
-        for row in connection.execute(union).mappings():
-            numbers = {name: row[name] for name in ReportLine.__dataclass_fields__}
-            found.setdefault((row["model"], row["version"]), []).append(ReportLine(**numbers))
+    for query in _recent_queries(connection, names):
+        for model, version, *numbers in connection.execute(query):
+            found.setdefault((model, version), []).append(ReportLine(*numbers))
     for lines in found.values():
         lines.sort(key=lambda line: line.start)
     return found
 
 
-def _newest(model: str, version: str) -> Select[Any]:
+def _recent_queries(connection: Connection, names: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    """Yield what to ask: a lateral join where the database has it, else a union of a branch for each version."""
+    if connection.dialect.name == "postgresql":
+        known = model_versions.c
+        newest = _newest(known.model, known.version).correlate(model_versions).lateral()
+        query = sa.select(newest).select_from(model_versions.join(newest, sa.true()))
+        if names:
+            yield query.where(sa.tuple_(known.model, known.version).in_(names))
+        return
+    for at in range(0, len(names), _BRANCHES):
+        branches = [_newest(model, version) for model, version in names[at : at + _BRANCHES]]
+        yield sa.union_all(*(sa.select(branch.subquery()) for branch in branches))
+
+
+def _newest(model: Name, version: Name) -> Select[Any]:
     query = _reports_of(model, version, "", Period()).with_only_columns(
         reports.c.model, reports.c.version, *_LINE
     )
