@@ -72,8 +72,10 @@ def restore(
 
     database = _database(config)
     database.claim()
-    backup.restore(database, file)
-    database.close()
+    try:
+        backup.restore(database, file)
+    finally:
+        database.close()
     stderr().print(f"the store is what it was in {file}; an older one: run `mlhealth store upgrade`")
 
 
