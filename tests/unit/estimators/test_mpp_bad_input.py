@@ -101,7 +101,9 @@ def wide(count: int, seed: int, columns: int) -> Rows:
     return replace(made, schema=schema, features=pd.concat([made.features, more], axis=1))
 
 
-@pytest.mark.parametrize("columns", [60, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize(
+    "columns", [60, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
 def test_tables_wider_than_explanations_are_judged_by(columns: int) -> None:
     """A wide table is fitted, stays quiet on rows like its reference, and a broken column is found in it."""
     method = Mpp.fit(FitInputs(wide(520, 0, columns), ("accuracy",)))
