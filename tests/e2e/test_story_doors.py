@@ -46,7 +46,8 @@ def test_every_door_gives_the_same_reports(kafka: KafkaCluster, tmp_path: Path, 
     """Ten formats and a logger over a real broker, and five ways over HTTP, all give the file's numbers."""
     data = employment(tmp_path, ROOT.parent / "shared" / "data", 100_000)
     table = pd.read_parquet(data.production)[:ROWS]
-    events = [{**row, "event_id": f"e{i}"} for i, row in enumerate(table.to_dict("records"))]
+    rows: list[Any] = table.to_dict("records")
+    events: list[Event] = [{**row, "event_id": f"e{i}"} for i, row in enumerate(rows)]
     kinds = {"f": "FP64", "i": "INT64"}
     features = {
         name: kinds.get(table[name].dtype.kind, "BYTES")

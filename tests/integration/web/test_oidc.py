@@ -124,7 +124,7 @@ def test_forged_signatures_open_nothing(store: FilledStore, provider: Provider, 
     claims = jwt.decode(good, options={"verify_signature": False})
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     forged = [
-        jwt.encode(claims, None, algorithm="none", headers={"kid": provider.name}),
+        jwt.encode(claims, "", algorithm="none", headers={"kid": provider.name}),
         jwt.encode(claims, "k" * 40, algorithm="HS256", headers={"kid": provider.name}),
         jwt.encode(claims, stranger, algorithm="RS256", headers={"kid": provider.name}),
         good[:-4] + "AAAA",
