@@ -136,6 +136,8 @@ class Logger:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
+            if not self._thread.is_alive() and hasattr(self._transport, "close"):
+                self._transport.close()
 
     def __enter__(self) -> Self:
         return self

@@ -31,6 +31,9 @@ class Transport(Protocol):
 class Memory:
     """Keeps events in a list."""
 
+    def close(self) -> None:
+        """Do nothing: the events stay."""
+
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
 
@@ -69,7 +72,7 @@ class Http:
             answer = connection.getresponse()
             said = answer.read(2_000)
         except (OSError, http.client.HTTPException) as error:
-            self._drop()
+            self.close()
             raise Retry(f"{self._host}: {type(error).__name__}: {error}") from error
         if answer.status in _BUSY:
             raise Retry(f"{self._host}: answered {answer.status}", _seconds(answer.getheader("Retry-After")))
@@ -88,7 +91,8 @@ class Http:
                 self._connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
         return self._connection
 
-    def _drop(self) -> None:
+    def close(self) -> None:
+        """Close the connection; the next batch opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
