@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 STREAM_END = "#"
 """In the name of a topic that is a file: before it stands the folder. No topic of Kafka can have it in its name."""
 

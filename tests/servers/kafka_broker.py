@@ -172,7 +172,14 @@ class KafkaCluster:
 
     def _format(self, node: KafkaNode, identity: str) -> None:
         settings = str(node.folder / "server.properties")
-        command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", identity, "-c", settings]
+        command = [
+            *self._java(),
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={identity}",
+            "-c",
+            settings,
+        ]
         command += self.security.accounts() if self.security else []
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
