@@ -106,6 +106,7 @@ def feature_quality_figure(
             )
     if top == 0.0:
         return say(figure, "No value was missing, unknown, out of range or not finite", theme)
+    figure.update_layout(showlegend=True)
     figure.update_yaxes(range=[0, max(0.02, 1.08 * top)], tickformat=".0%" if top > 0.05 else ".1%")
     return figure
 

@@ -72,6 +72,7 @@ def _pictures(broken: int) -> list[Picture]:
         Picture("model-dark", f"{model}?range=all", scheme="dark"),
         Picture("model-phone", f"{model}?range=all", width=390, height=844),
         Picture("window", f"{model}/windows/{broken}"),
+        Picture("feature", f"{model}/features/amount?range=all&window={broken}"),
     ]
 
 
@@ -81,7 +82,11 @@ def _take(browser: Browser, address: str, picture: Picture) -> None:
     )
     page = context.new_page()
     page.goto(address + picture.path)
-    page.wait_for_load_state("networkidle")
+    # An open page keeps its stream of news: it is complete once its charts in view are drawn.
+    page.wait_for_load_state("load")
+    if page.locator(".plot").count():
+        page.locator(".plot.drawn").first.wait_for()
+        page.wait_for_timeout(1_000)
     page.screenshot(path=IMAGES / f"{picture.name}.png")
     context.close()
 
