@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from mlhealth.believed import believed, contradicts, estimate_of_labels
 from mlhealth.detectors.quality import severe
-from mlhealth.detectors.window_faults import DELIVERY, SERIES
+from mlhealth.detectors.window_faults import DUPLICATES, SERIES, VOLUME
 from mlhealth.objective import Objective, standard_deviation
 from mlhealth.reasons import Evidence, reasons
 from mlhealth.records import (
@@ -42,6 +42,10 @@ NO_EVENTS = Reason("no events came in this window")
 """The first reason of a window without rows."""
 PLAIN = 0.1
 """Share of rows from which a fault is a broken input, whatever else has shifted."""
+INPUT_FAULTS = frozenset({DUPLICATES})
+"""Faults of delivery that mean broken input: events that came twice. Equal rows alone may be traffic."""
+STATUS_FAULTS = INPUT_FAULTS | {VOLUME}
+"""Faults of delivery that deserve a look, whatever the estimate: also far too few or too many rows."""
 MERE_SHIFTS = ("the mix of rows", "the share of class", "true values have become")
 """How an explanation begins that names a shift of traffic rather than a break."""
 
@@ -137,7 +141,7 @@ def _status(
     estimate: PerformanceEstimate | None,
     inputs: HealthInputs,
 ) -> HealthStatus:
-    broken = any(severe(q) for q in inputs.quality.values()) or _is_delivery_fault(inputs)
+    broken = any(severe(q) for q in inputs.quality.values()) or _came_wrongly(inputs, STATUS_FAULTS)
     if probability is None or estimate is None:
         return HealthStatus.DEGRADED if broken else HealthStatus.UNKNOWN
     points = 100.0 * (1.0 - probability)
@@ -166,16 +170,16 @@ def _cause(status: HealthStatus, estimate: PerformanceEstimate | None, inputs: H
 def _is_broken(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bool:
     """Whether the input is broken: a few missing values more are not, where a shift of the mix explains them."""
     explanation = None if estimate is None else estimate.explanation
-    if _names_a_break(explanation) or _is_delivery_fault(inputs):
+    if _names_a_break(explanation) or _came_wrongly(inputs, INPUT_FAULTS):
         return True
     if explanation is None:
         return bool(inputs.faults) or any(q.faults for q in inputs.quality.values())
     return any(f.share >= PLAIN for f in inputs.faults) or any(severe(q) for q in inputs.quality.values())
 
 
-def _is_delivery_fault(inputs: HealthInputs) -> bool:
-    """Whether rows themselves came wrongly: far too few or many, or many of them more than once."""
-    return any(r.drifted and r.detector in DELIVERY and (r.statistic or 0.0) >= PLAIN for r in inputs.whole)
+def _came_wrongly(inputs: HealthInputs, faults: frozenset[str]) -> bool:
+    """Whether rows themselves came wrongly, plainly and in one of these ways."""
+    return any(r.drifted and r.detector in faults and (r.statistic or 0.0) >= PLAIN for r in inputs.whole)
 
 
 def _names_a_break(explanation: str | None) -> bool:

@@ -37,7 +37,7 @@ def bureau_down(rng: np.random.Generator, rows: int) -> pd.DataFrame:
 
 def recession(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     """Return applications of which many more will default: the label mix has moved."""
-    return loans.with_default_rate(loans.applications(rng, rows * 4), NEW_DEFAULT_RATE, rng, rows)
+    return loans.with_default_rate(loans.applications(rng, rows * 8), NEW_DEFAULT_RATE, rng, rows)
 
 
 Plan = tuple[tuple[Chapter, int, World], ...]

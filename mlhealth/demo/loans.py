@@ -90,10 +90,16 @@ def default_probability(frame: pd.DataFrame, bureau: NDArray[np.float64]) -> NDA
 
 
 def with_default_rate(frame: pd.DataFrame, rate: float, rng: np.random.Generator, rows: int) -> pd.DataFrame:
-    """Return `rows` of `frame` drawn so that a share `rate` of them defaulted: a label mix that moved."""
-    bad = rng.random(rows) < rate
+    """Return `rows` of `frame`, each at most once, of which a share `rate` defaulted: a label mix that moved.
+
+    Raises ValueError where the frame has too few of either kind.
+    """
+    bad = int((rng.random(rows) < rate).sum())
     defaulted = frame[TARGET].to_numpy() == 1
-    position = np.where(
-        bad, rng.choice(np.flatnonzero(defaulted), rows), rng.choice(np.flatnonzero(~defaulted), rows)
+    position = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(defaulted), bad, replace=False),
+            rng.choice(np.flatnonzero(~defaulted), rows - bad, replace=False),
+        ]
     )
-    return frame.iloc[position].reset_index(drop=True)
+    return frame.iloc[rng.permutation(position)].reset_index(drop=True)

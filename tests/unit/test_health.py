@@ -152,3 +152,20 @@ def test_parts_are_only_what_is_known() -> None:
     health = score(inputs(estimate(0.83)))
     assert health.score == pytest.approx(100.0 * (1.0 - health.parts["probability_of_drop"]))
     assert all(isinstance(value, float) for value in health.parts.values())
+
+
+@pytest.mark.parametrize(
+    ("detector", "status", "cause"),
+    [
+        ("duplicate_keys", HealthStatus.DEGRADED, Cause.BROKEN_INPUT),
+        ("volume", HealthStatus.DEGRADED, Cause.CANNOT_TELL),
+        ("repeated_rows", HealthStatus.HEALTHY, None),
+    ],
+)
+def test_how_rows_came_weighs_by_what_it_means(
+    detector: str, status: HealthStatus, cause: Cause | None
+) -> None:
+    """Events that came twice are broken input, odd volume deserves a look, equal rows alone change nothing."""
+    finding = DetectorResult(detector, None, 0.5, 0.1, drifted=True, note="told")
+    found = score(inputs(estimate(0.88), whole=(finding,)))
+    assert (found.status, found.cause) == (status, cause)
