@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from math import isnan
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,9 @@ from numpy.typing import NDArray
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD, Origin, normalise
+from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
-from mlhealth.schema import ModelSchema, Storage, canonical_text
+from mlhealth.schema import ModelSchema, Storage
 
 _STORED = {
     Storage.FLOAT: pa.float64(),
@@ -167,7 +167,7 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
     }
     numbers |= set(schema.scores) | (set() if schema.is_classification else {schema.prediction})
     columns = {
-        name: _column([event.get(name) for event in events], number=name in numbers)
+        name: column_of([event.get(name) for event in events], number=name in numbers)
         for name in wanted
         if name == schema.prediction or any(name in event for event in events)
     }
@@ -214,24 +214,3 @@ def _loads(text: bytes) -> Mapping[str, Any] | str:
         except (ValueError, RecursionError):
             return "not valid JSON"
     return event if isinstance(event, dict) else "not a JSON object"
-
-
-def _column(values: list[Any], *, number: bool) -> pa.Array:
-    """Return values of any types as one column: of their own type where they agree, else as text.
-
-    What a value becomes does not depend on its neighbours: a boolean where a number is needed stays a wrong type.
-    """
-    if not (number and any(isinstance(value, bool) for value in values)):
-        try:
-            return pa.array(values)
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-            pass
-    return pa.array([_text(value, number=number) for value in values], type=pa.string())
-
-
-def _text(value: object, *, number: bool) -> str | None:
-    if value is None or (isinstance(value, float) and isnan(value)):
-        return None
-    if number and isinstance(value, bool):
-        return "true" if value else "false"
-    return canonical_text(value).encode("utf-8", "replace").decode()

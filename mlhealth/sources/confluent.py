@@ -36,7 +36,7 @@ class ConfluentSource(Source):
         self._positions: dict[Partition, int] = {}
         self._fresh: set[Partition] = set()
         self._paused = False
-        self._letters: LetterBox | None = None
+        self._letters = LetterBox(config)
 
     def start(self, owner: Owner) -> None:
         self._owner = owner
@@ -91,16 +91,10 @@ class ConfluentSource(Source):
             logger.info("offsets were not committed to the broker: %s", error)
 
     def set_aside(self, letters: Sequence[DeadLetter]) -> int:
-        if not letters or self._config.dead_letters is None:
-            return 0
-        if self._letters is None:
-            self._letters = LetterBox(self._config, self._config.dead_letters)
-        self._letters.send(letters)
-        return len(letters)
+        return self._letters.send(letters)
 
     def close(self) -> None:
-        if self._letters is not None:
-            self._letters.close()
+        self._letters.close()
         if self._consumer is not None:
             self._consumer.close()
 

@@ -37,7 +37,7 @@ class KafkaSource(Source):
         self._placed: set[Partition] = set()
         self._paused = False
         self._stable = 0.0
-        self._letters: LetterBox | None = None
+        self._letters = LetterBox(config)
 
     def start(self, owner: Owner) -> None:
         self._owner = owner
@@ -107,16 +107,10 @@ class KafkaSource(Source):
             logger.info("offsets were not committed to the broker: %s", error)
 
     def set_aside(self, letters: Sequence[DeadLetter]) -> int:
-        if not letters or self._config.dead_letters is None:
-            return 0
-        if self._letters is None:
-            self._letters = LetterBox(self._config, self._config.dead_letters)
-        self._letters.send(letters)
-        return len(letters)
+        return self._letters.send(letters)
 
     def close(self) -> None:
-        if self._letters is not None:
-            self._letters.close()
+        self._letters.close()
         if self._consumer is not None:
             try:
                 self._consumer.close(timeout_ms=5000)

@@ -18,23 +18,25 @@ LARGEST = 900_000
 
 
 class LetterBox:
-    """A producer to the dead-letter topic."""
+    """The dead-letter topic of a source, where it has one; a producer connects with the first letter."""
 
-    def __init__(self, config: KafkaConfig, topic: str) -> None:
+    def __init__(self, config: KafkaConfig) -> None:
         self._config = config
-        self._topic = topic
-        with translated(config):
-            self._producer: Any = KafkaProducer(
-                **client_settings(config.bootstrap, config.security), acks="all"
-            )
+        self._producer: Any = None
 
-    def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Write letters and wait until the broker has them; raises SourceUnavailable."""
+    def send(self, letters: Sequence[DeadLetter]) -> int:
+        """Write letters, wait until the broker has them, and return how many; raises SourceUnavailable."""
+        if not letters or self._config.dead_letters is None:
+            return 0
         with translated(self._config):
+            if self._producer is None:
+                settings = client_settings(self._config.bootstrap, self._config.security)
+                self._producer = KafkaProducer(**settings, acks="all")
             futures = [self._send(letter) for letter in letters]
             self._producer.flush(timeout=30)
             for future in futures:
                 future.get(timeout=30)
+        return len(letters)
 
     def _send(self, letter: DeadLetter) -> Any:
         place = letter.partition
@@ -49,12 +51,13 @@ class LetterBox:
         }
         body = letter.value if len(letter.value) <= LARGEST else b""
         pairs = [(name, text.encode()) for name, text in headers.items() if text]
-        return self._producer.send(self._topic, value=body, headers=pairs)
+        return self._producer.send(self._config.dead_letters, value=body, headers=pairs)
 
     def close(self) -> None:
         """Let go."""
-        with translated(self._config):
-            self._producer.close(timeout=10)
+        if self._producer is not None:
+            with translated(self._config):
+                self._producer.close(timeout=10)
 
 
 def originals(

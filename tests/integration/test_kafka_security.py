@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from mlhealth.config import KafkaConfig, KafkaSecurity
 from mlhealth.errors import MlhealthError
 from mlhealth.events.messages import Partition
-from mlhealth.sources.base import Gap, Owner, Source
+from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Source
 from mlhealth.sources.confluent import ConfluentSource
 from mlhealth.sources.kafka import KafkaSource
 from mlhealth.sources.kafka_letters import LetterBox
@@ -144,7 +144,9 @@ def test_a_wrong_password_is_told(
 def test_dead_letters_go_the_same_way(secure_kafka: KafkaCluster, topic: str, tokens: TokenServer) -> None:
     """The producer of dead letters uses the reader's security."""
     settings = config(secure_kafka, topic, security(secure_kafka, "SCRAM-SHA-256", tokens))
-    box = LetterBox(settings, topic)
+    box = LetterBox(settings.model_copy(update={"dead_letters": topic}))
+    letter = DeadLetter(Partition(topic, 0), 7, Address("loans", "1"), "not valid JSON", b"{")
+    assert box.send([letter]) == 1
     box.close()
 
 
