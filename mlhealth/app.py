@@ -17,6 +17,7 @@ from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, More, RuleBook
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.config import Config
+from mlhealth.errors import MlhealthError
 from mlhealth.metrics import Metrics
 from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
 from mlhealth.sources.base import Source
@@ -49,13 +50,23 @@ class Service:
 
 
 def build(config: Config, *, clock: Clock | None = None) -> Service:
-    """Open the store and check everything that can be checked before anything runs; raises ConfigError."""
+    """Open the store and check everything that can be checked before anything runs.
+
+    Raises ConfigError, and StoreUnavailable where the store cannot be written.
+    """
     database = Database.open(config.store)
+    try:
+        return _built(config, database, clock or SystemClock())
+    except MlhealthError:
+        database.close()
+        raise
+
+
+def _built(config: Config, database: Database, ticking: Clock) -> Service:
     schema.ensure(database)
     outbound.use(config.outbound)
     metrics = Metrics(firing=lambda: AlertQueries(database).firing_labels())
     told = metrics.notifications
-    ticking = clock or SystemClock()
     options = Options(
         base_url=config.address,
         clock=ticking,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from mlhealth.config import Config, FilesConfig, InboxConfig
 from mlhealth.doctor.findings import Finding, fault, ok, warning
 from mlhealth.doctor.network import address_of, no_answer
-from mlhealth.errors import ConfigError, MlhealthError
+from mlhealth.errors import ConfigError, MlhealthError, StoreUnavailable
 from mlhealth.store import baselines, rejections
 from mlhealth.store.database import Database
 from mlhealth.store.inbox_tables import inbox_partitions
@@ -80,6 +80,8 @@ def check_configuration(config: Config) -> list[Finding]:
         build(config).database.close()
     except ConfigError as error:
         return [fault("rules and receivers", str(error), "correct the configuration")]
+    except StoreUnavailable as error:
+        return [warning("rules and receivers", f"not looked at: {error}", "mend the store first")]
     findings = [
         ok(
             "rules and receivers",

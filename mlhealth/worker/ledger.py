@@ -27,7 +27,7 @@ class Ledger:
     @property
     def counts(self) -> list[Count]:
         """Events by partition, model version and outcome."""
-        return [Count(*key, events) for key, events in sorted(self._counts.items())]
+        return [Count(*key, events) for key, events in sorted(self._counts.items()) if events]
 
     @property
     def rejected(self) -> list[RejectedEvent]:
