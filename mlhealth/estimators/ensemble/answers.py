@@ -165,18 +165,20 @@ def _mixture(parts: Sequence[tuple[float, _Reading]], log: bool) -> Answer:
 def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) -> tuple[float | None, float]:
     """Return the simpler answer, and how far an answer is to be drawn to it, 0 to 1.
 
-    A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it.
-    A regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess;
-    not where faults were found, which it knows nothing of. But a replay of values drawn from the window itself, no
-    fault by name, may have broken ties that only drifted: where most columns moved, the usual method counts as much.
+    A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it;
+    a regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess.
+    Neither where faults were found, which they know nothing of. But a regressor's replay of values drawn from the
+    window itself, no fault by name, may have broken ties that only drifted: where most columns moved, the usual method
+    counts as much.
     """
     low, high = UNEXPLAINED
     misfit = sum(c.belief * c.misfit for c in kept)
     unexplained = float(np.clip((misfit - low) / (high - low), 0.0, 1.0))
     crowd = (usual.moved or 0.0) > CROWD
+    treated = sum(c.belief for c in kept if c.treated)
     if window.schema.is_classification:
-        return usual.first.get(metric), DRAWN_CLASSES * unexplained * crowd
-    if sum(c.belief for c in kept if c.treated) < 0.5:
+        return usual.first.get(metric), DRAWN_CLASSES * unexplained * crowd * max(1.0 - treated, 0.0)
+    if treated < 0.5:
         return usual.reference.get(metric), DRAWN_LOSSES * unexplained
     guessed = sum(c.belief for c in kept if not c.named) > 0.5
     return usual.first.get(metric), DRAWN_REPLAYS * (crowd and guessed)

@@ -17,7 +17,7 @@ from mlhealth.estimators.encode import canonical_order, with_outputs
 from mlhealth.estimators.ensemble.answers import Answer, Usual, mix
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.distil import distil
-from mlhealth.estimators.ensemble.evidence import Evidence, broken_columns, outside_support
+from mlhealth.estimators.ensemble.evidence import Evidence, broken_columns, far_away, outside_support
 from mlhealth.estimators.ensemble.explanations import Bench, Candidate, candidates
 from mlhealth.estimators.ensemble.outputs import OutputSpace, merged
 from mlhealth.estimators.ensemble.replay import Memory, treat
@@ -90,7 +90,7 @@ class Core:
         movement = screen(
             memory.encoding, memory.expectations, memory.shares, window.features, (scores, rows)
         )
-        evidence = Evidence(movement, outside_support(memory, window), rows)
+        evidence = Evidence(movement, outside_support(memory, window), rows, far_away(memory, window))
         usual = self.expected(window)
         still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
         if len(window) < 50 or not (evidence.suspects.any() or self._answers_moved(window)):

@@ -28,6 +28,8 @@ LEAST_OUTSIDE = 0.02
 """Share of a window's rows beyond the reference's reach below which a column is not suspected for it."""
 CROWD = 0.4
 """Share of moved columns from which a window is drifting, and a column's change proves no fault."""
+MOST = 0.5
+"""Share of values beyond all drift from which a column is broken, however the others moved."""
 SWAPPED = 0.6
 """Share of both columns' change that a swap must explain."""
 MOST_COLUMNS = 25
@@ -38,11 +40,16 @@ TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a window shows of its columns: `outside` is the share of values beyond the reference's reach (d,)."""
+    """What a window shows of its columns.
+
+    `outside`: the share of values beyond the reference's reach, (d,). `far`: whether most values lie where no drift
+    goes, (d,).
+    """
 
     movement: Movement
     outside: Floats
     rows: float
+    far: Mask
 
     @property
     def suspects(self) -> Mask:
@@ -63,6 +70,19 @@ def outside_support(memory: Memory, window: Rows) -> Floats:
         counts, rows = memory.counts[name], (len(memory.rows), len(window))
         out.append(_beyond_categories(counts, window.features[name].value_counts(), rows))
     return np.array(out)
+
+
+def far_away(memory: Memory, window: Rows) -> Mask:
+    """Return which columns have most values farther beyond the reference's range than that range is wide, (d,)."""
+    far = []
+    for name, grid in zip(memory.encoding.numeric, memory.encoding.grids, strict=True):
+        values = window.features[name].to_numpy(float)
+        width = grid[-1] - grid[0] if len(grid) else 0.0
+        beyond = (
+            np.abs(values - (grid[0] + grid[-1]) / 2) > 1.5 * width if width > 0 else np.zeros(1, dtype=bool)
+        )
+        far.append(bool(beyond.mean() > MOST))
+    return np.array([*far, *(False for _ in memory.encoding.categorical)], dtype=np.bool_)
 
 
 def _beyond_numbers(old: Floats, window: Floats) -> float:
@@ -151,7 +171,7 @@ def _is_broken(treated: Treated, place: int, evidence: Evidence, trusted: bool) 
     lead, fraction = treated.operators[0]
     loosened = bool(movement.loosened[place] > 0.75 * TIES)
     if evidence.outside[place] > evidence.tolerance:
-        return lead.named or loosened or not _drifting(movement, place)
+        return bool(lead.named or loosened or evidence.far[place]) or not _drifting(movement, place)
     if lead.kind == "permute":
         return treated.explained > 0.7 and not trusted
     if lead.kind in TIED:
