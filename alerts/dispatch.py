@@ -24,8 +24,8 @@ from mlhealth.alerts.grouping import batch_id, group_labels, grouped
 from mlhealth.alerts.notice import Notice, NoticeKind
 from mlhealth.alerts.notifiers.base import Notification, Notifier, labels_of
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, Clock, SystemClock
+from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
-from mlhealth.receiver_config import ReceiverConfig
 from mlhealth.store import outbox, silences
 from mlhealth.store.alert_tables import enqueue
 from mlhealth.store.database import Database

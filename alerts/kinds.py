@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from mlhealth.config.strict_model import Strict
 from mlhealth.errors import ConfigError
-from mlhealth.strict_model import Strict
 
 SettingsT = TypeVar("SettingsT", bound=Strict)
 

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.notifiers.http import Answer, Call, json_call, perform, refusal
+from mlhealth.config.receivers import MlflowConfig, RegistryConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import MlflowConfig, RegistryConfig
 
 _ALIAS = "registered-models/alias"
 

@@ -16,6 +16,8 @@ from pydantic import Field
 from mlhealth.alerts.context import Circumstances, example_report
 from mlhealth.alerts.engine import START, EngineState, Step, step
 from mlhealth.alerts.rules import Known, RuleSet, load_rules
+from mlhealth.config.strict_model import Duration, Strict
+from mlhealth.config.strict_yaml import read, validated
 from mlhealth.errors import ConfigError
 from mlhealth.records import (
     AlertState,
@@ -30,8 +32,6 @@ from mlhealth.records import (
     RetrainingStatus,
     WindowReport,
 )
-from mlhealth.strict_model import Duration, Strict
-from mlhealth.strict_yaml import read, validated
 
 
 class GivenHealth(Strict):

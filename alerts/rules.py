@@ -18,9 +18,9 @@ from mlhealth.alerts.retraining_policy import RetrainPolicy
 from mlhealth.alerts.state import Hold, Span
 from mlhealth.alerts.templates import Template
 from mlhealth.clock import DAY, parse_duration
+from mlhealth.config.strict_yaml import Document, parse, read, validated
 from mlhealth.errors import ConfigError
 from mlhealth.records import Cause
-from mlhealth.strict_yaml import Document, parse, read, validated
 
 DEFAULT_RULES = Path(__file__).with_name("default_rules.yaml")
 """The rules that ship with the product and need no editing."""

@@ -16,8 +16,8 @@ from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.retraining.registry import training_config, training_service
 from mlhealth.alerts.rules import DEFAULT_RULES, Known, RuleSet, load_rules
 from mlhealth.alerts.watchdog import Watchdog
+from mlhealth.config.receivers import ReceiverConfig, TrainingConfig, WatchdogConfig
 from mlhealth.errors import ConfigError
-from mlhealth.receiver_config import ReceiverConfig, TrainingConfig, WatchdogConfig
 from mlhealth.store.database import Database
 
 LOG = logging.getLogger("mlhealth.alerts")

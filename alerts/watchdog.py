@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, select
 
 from mlhealth.clock import HOUR, SECOND, Clock, SystemClock, format_duration, to_iso
+from mlhealth.config.receivers import WatchdogConfig
 from mlhealth.errors import RecoverableError
-from mlhealth.receiver_config import WatchdogConfig
 from mlhealth.store import heartbeats
 from mlhealth.store.database import Database
 from mlhealth.store.heartbeats import Heartbeat

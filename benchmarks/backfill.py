@@ -22,15 +22,15 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from benchmarks.results import ROOT, Cell, markdown_table, write_results
-from mlhealth.baseline_files import save
+from mlhealth.baseline.files import save
 from mlhealth.clock import DAY
+from mlhealth.config.strict_yaml import parse, validated
 from mlhealth.fit import fit
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
-from mlhealth.schema_file import SchemaFile
+from mlhealth.schema.file import SchemaFile
 from mlhealth.store.database import Database
 from mlhealth.store.tables import reports
-from mlhealth.strict_yaml import parse, validated
 
 SCHEMA = """
 model: lake

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from benchmarks.results import Cell, write_results
 from mlhealth.clock import DAY, HOUR, SECOND, ManualClock
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.fit import fit
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import retention
 from mlhealth.store.database import Database

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.results import markdown_table, write_results
-from mlhealth.baseline import Baseline, Null
+from mlhealth.baseline.record import Baseline, Null
 from mlhealth.detectors import Panel, fit_nulls
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_column
-from mlhealth.layout import layout_of
-from mlhealth.profile import WindowProfile
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 NUMERIC, CATEGORICAL = 40, 10
 REFERENCE_ROWS, WINDOW_ROWS = 20_000, 10_000

@@ -23,8 +23,8 @@ import sqlalchemy as sa
 
 from benchmarks.results import Cell, markdown_table, write_results
 from mlhealth import report_json
-from mlhealth.baseline import Baseline
-from mlhealth.baseline_files import to_bytes
+from mlhealth.baseline.files import to_bytes
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, HOUR
 from mlhealth.records import WindowReport
 from mlhealth.store.database import Database

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.bins import Bins, CategoryBins, NumericBins
 from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.wording import number, plain, shortened
+from mlhealth.profile.bins import Bins, CategoryBins, NumericBins
 
 BARS = 24
 """Bars of a numeric histogram; a baseline's bins are finer, and narrow where data is dense."""

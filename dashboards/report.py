@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from mlhealth.alert_queries import Of, RetrainingLine
 from mlhealth.dashboards import figures
 from mlhealth.dashboards.web.model_page import DRAWN
 from mlhealth.dashboards.web.render import environment, safe_json
 from mlhealth.errors import NotFoundError
-from mlhealth.queries import Period, Queries
+from mlhealth.queries.alerts import Of, RetrainingLine
+from mlhealth.queries.reports import Period, Queries
 from mlhealth.records import Alert, WindowReport
 
 _STYLE = Path(__file__).parent / "web" / "static" / "style.css"

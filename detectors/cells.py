@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlhealth.bins import NumericBins
-from mlhealth.profile import SCORE_BINS, ProfileLayout, WindowProfile
+from mlhealth.profile.bins import NumericBins
+from mlhealth.profile.window_profile import SCORE_BINS, ProfileLayout, WindowProfile
 
 SCORE = "__score"
 """Name of the model's scores as a column: P(positive) of a binary model, P(predicted class) of a multiclass one."""

@@ -8,7 +8,7 @@ from pandas.util import hash_pandas_object
 
 from mlhealth.detectors.window_faults import DUPLICATES, REPEATS
 from mlhealth.events.batch import KEY, PREDICTION
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 
 LEAST = 0.01

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlhealth.detectors.registry import sample_detectors
 from mlhealth.detectors.sample_base import FEWEST_ROWS, SampleDetector, encode
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 
 

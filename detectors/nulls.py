@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Null
+from mlhealth.baseline.record import Null
 from mlhealth.detectors.cells import CellLayout, Cells, Floats
 from mlhealth.detectors.registry import detectors
 from mlhealth.events.batch import EventBatch
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 
 SIZES = (20, 60, 200, 1_000, 5_000, 25_000, 200_000)
 """Window sizes that are simulated; thresholds between them are interpolated."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.detectors import quality as qualities
 from mlhealth.detectors.cells import CellLayout, Cells, Floats
 from mlhealth.detectors.registry import detectors
@@ -20,7 +20,7 @@ from mlhealth.detectors.thresholds import (
     false_discovery_cutoff,
     p_values,
 )
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult, FeatureQuality
 
 MAIN = "jensen_shannon"

@@ -9,7 +9,7 @@ from mlhealth.detectors.cells import SCORE
 from mlhealth.detectors.registry import detectors
 from mlhealth.detectors.thresholds import Constant, Quantile, Sigmas, Threshold
 from mlhealth.errors import ConfigError
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 
 
 class Pin(Protocol):

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlhealth.bins import CategoryBins, NumericBins
 from mlhealth.detectors.cells import Floats
-from mlhealth.profile import PREDICTED, ProfileLayout, WindowProfile
+from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.profile.window_profile import PREDICTED, ProfileLayout, WindowProfile
 
 FEWEST_ROWS = 50
 """Windows with fewer sampled rows are not judged."""

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mlhealth.baseline import Baseline, Null
+from mlhealth.baseline.record import Baseline, Null
 from mlhealth.detectors.cells import Floats
 from mlhealth.detectors.nulls import LEVELS, tail_quantiles
 from mlhealth.detectors.registry import sample_detectors
 from mlhealth.detectors.sample_base import FEWEST_ROWS, MOST_ROWS, SampleDetector, encode
 from mlhealth.detectors.thresholds import MEDIAN, NullTable, critical_values, p_values
 from mlhealth.events.batch import EventBatch
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 
 SIZES = (50, 100, 200, 800, 2_000)

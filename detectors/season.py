@@ -8,13 +8,13 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, HOUR
 from mlhealth.detectors.panel import Panel
 from mlhealth.detectors.thresholds import Threshold
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import TIME, EventBatch
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult, FeatureQuality
 
 FEWEST_ROWS = 200

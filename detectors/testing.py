@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlhealth.bins import Bins, CategoryBins, NumericBins
 from mlhealth.detectors.cells import CellLayout, Cells
-from mlhealth.profile import ProfileLayout, WindowProfile
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.profile.bins import Bins, CategoryBins, NumericBins
+from mlhealth.profile.window_profile import ProfileLayout, WindowProfile
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 
 def numeric(

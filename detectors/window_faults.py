@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlhealth.profile import PREDICTED
+from mlhealth.profile.window_profile import PREDICTED
 from mlhealth.records import DetectorResult
 
 HINKLEY, ADWIN, VOLUME = "page_hinkley", "adwin", "volume"

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlhealth.errors import MlhealthError
-    from mlhealth.notebook import Baseline, fit
-    from mlhealth.notebook_report import Report, plot
+    from mlhealth.notebook.api import Baseline, fit
+    from mlhealth.notebook.report import Report, plot
 
     __version__: str
 
 __all__ = ["Baseline", "MlhealthError", "Report", "__version__", "fit", "plot"]
 
 _HOMES = {
-    "Baseline": "mlhealth.notebook",
+    "Baseline": "mlhealth.notebook.api",
     "MlhealthError": "mlhealth.errors",
-    "Report": "mlhealth.notebook_report",
-    "fit": "mlhealth.notebook",
-    "plot": "mlhealth.notebook_report",
+    "Report": "mlhealth.notebook.report",
+    "fit": "mlhealth.notebook.api",
+    "plot": "mlhealth.notebook.report",
 }
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlhealth.errors import ConfigError, DataError
-from mlhealth.schema import canonical_text
-from mlhealth.schema_file import SchemaFile
+from mlhealth.schema.file import SchemaFile
+from mlhealth.schema.model_schema import canonical_text
 
 Model = Callable[[pd.DataFrame], Any]
 """Features to answers: `model.predict_proba`, `model.predict`, or any function like them."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlhealth import outbound
-from mlhealth.alert_queries import AlertQueries
 from mlhealth.alerts.approval import ApprovalLinks
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import configured_registry
@@ -16,9 +15,10 @@ from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, More, RuleBook
 from mlhealth.clock import Clock, SystemClock
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.errors import MlhealthError
 from mlhealth.metrics import Metrics
+from mlhealth.queries.alerts import AlertQueries
 from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
 from mlhealth.sources.base import Source
 from mlhealth.sources.several import SeveralSources

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlhealth.alerts.context import Circumstances
 from mlhealth.alerts.engine import START, step
 from mlhealth.alerts.rules import RuleSet
-from mlhealth.production import FileReport
+from mlhealth.files.production import FileReport
 from mlhealth.records import Alert, AlertState, RetrainingRequest
 
 ON_TIME = Circumstances(lag_seconds=0.0, rejected=0, late=0)

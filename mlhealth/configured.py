@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from mlhealth.baseline import Baseline
-from mlhealth.budget_limits import LEAST_WINDOWS, AlarmBudget, BudgetLimits
+from mlhealth.baseline.record import Baseline
+from mlhealth.budget.limits import LEAST_WINDOWS, AlarmBudget, BudgetLimits
 from mlhealth.clock import DAY, format_duration
-from mlhealth.config import ModelConfig
+from mlhealth.config.service import ModelConfig
 from mlhealth.detectors import Season
 from mlhealth.detectors.pinned import pinned
 from mlhealth.errors import ConfigError
 from mlhealth.monitor import EvaluationSettings
 from mlhealth.objective import Objective
-from mlhealth.segments import segment_columns
+from mlhealth.segments.splitting import segment_columns
 
 MOST_WINDOWS = 1_000_000.0
 """Windows to one page from which a budget is so tight that hardly anything is found."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.errors import SourceUnavailable
 from mlhealth.store import rejections
 from mlhealth.store.database import Database

@@ -10,8 +10,9 @@ from importlib.metadata import version
 import numpy as np
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline, FittedState, Null
-from mlhealth.baseline_files import seal
+from mlhealth.baseline.files import seal
+from mlhealth.baseline.record import Baseline, FittedState, Null
+from mlhealth.budget.residuals import residual_nulls
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.detectors import fit_nulls
 from mlhealth.detectors.sample_nulls import fit_sample_nulls
@@ -22,14 +23,13 @@ from mlhealth.estimators.registry import estimator_named, estimators
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.events.batch import ID, LABEL, TIME, EventBatch
 from mlhealth.events.normalise import Normalised, Origin, normalise
-from mlhealth.forgiving_scorer import REFUSED, ForgivingScorer
-from mlhealth.layout import layout_of
 from mlhealth.objective import Objective
-from mlhealth.profile import WindowProfile, bottom_k
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile, bottom_k
 from mlhealth.reference_checks import check_scorer, reference_notes
-from mlhealth.residuals import residual_nulls
-from mlhealth.schema import ModelSchema
-from mlhealth.schema_file import SchemaFile, complete
+from mlhealth.schema.file import SchemaFile, complete
+from mlhealth.schema.model_schema import ModelSchema
+from mlhealth.scorers.forgiving import REFUSED, ForgivingScorer
 from mlhealth.threads import single_threaded
 
 MIN_ROWS = 500

@@ -7,8 +7,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from mlhealth import baseline_files
-from mlhealth.baseline import Baseline
+from mlhealth.baseline import files as baseline_files
+from mlhealth.baseline.record import Baseline
 from mlhealth.errors import ConfigError, DeliveryError
 
 TIMEOUT = 60.0

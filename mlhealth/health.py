@@ -14,11 +14,11 @@ from typing import Self
 
 from scipy.special import ndtr
 
-from mlhealth.believed import believed, contradicts, estimate_of_labels
+from mlhealth.causes.reasons import Evidence, reasons
 from mlhealth.detectors.quality import severe
 from mlhealth.detectors.window_faults import DUPLICATES, SERIES, VOLUME
+from mlhealth.labels.believed import believed, contradicts, estimate_of_labels
 from mlhealth.objective import Objective, standard_deviation
-from mlhealth.reasons import Evidence, reasons
 from mlhealth.records import (
     Cause,
     ColumnFault,

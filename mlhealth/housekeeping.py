@@ -6,7 +6,7 @@ import logging
 import threading
 
 from mlhealth.clock import Clock
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.errors import MlhealthError
 from mlhealth.store.database import Database
 from mlhealth.store.months import keep_months

@@ -11,9 +11,9 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline
-from mlhealth.broken import Seen, blamed_columns, broken_columns
-from mlhealth.costs import Asked, CostModel
+from mlhealth.baseline.record import Baseline
+from mlhealth.causes.broken import Seen, blamed_columns, broken_columns
+from mlhealth.causes.costs import Asked, CostModel
 from mlhealth.detectors import Panel, Season, SeasonalPanel, delivery_faults, main_drift
 from mlhealth.detectors.pinned import check_pinned
 from mlhealth.detectors.sample_nulls import MultivariatePanel
@@ -23,10 +23,9 @@ from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.fit import default_method
-from mlhealth.forgiving_scorer import ForgivingScorer
 from mlhealth.health import HealthInputs, score
 from mlhealth.objective import Objective
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import (
     ColumnFault,
     Cost,
@@ -36,8 +35,9 @@ from mlhealth.records import (
     WindowKey,
     WindowReport,
 )
-from mlhealth.segment_reference import SegmentReference, segment_reference, unknown
-from mlhealth.segments import SegmentColumn
+from mlhealth.scorers.forgiving import ForgivingScorer
+from mlhealth.segments.reference import SegmentReference, segment_reference, unknown
+from mlhealth.segments.splitting import SegmentColumn
 from mlhealth.threads import single_threaded
 
 FEWEST_ROWS = 50

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from mlhealth.estimators.metric_names import Metric, metric_of
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 ABSOLUTE_TOLERANCE = 0.05
 """Of a score that is better when higher, as a fraction of its range."""

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from mlhealth.config.outbound import OutboundConfig
 from mlhealth.errors import ConfigError, PermanentError
-from mlhealth.outbound_config import OutboundConfig
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mlhealth.errors import ConfigError
 from mlhealth.estimators.rows import Rows, Scorer
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 CHECK_ROWS = 200
 MIN_AGREEMENT = 0.9

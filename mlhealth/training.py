@@ -16,10 +16,10 @@ import pandas as pd
 
 from mlhealth.answering import Model, answered
 from mlhealth.errors import ConfigError
-from mlhealth.frames import Frame, to_table
 from mlhealth.handing_in import hand_in
-from mlhealth.notebook import Baseline, SchemaLike, fit, schema_of
-from mlhealth.schema_file import SchemaFile
+from mlhealth.notebook.api import Baseline, SchemaLike, fit, schema_of
+from mlhealth.notebook.frames import Frame, to_table
+from mlhealth.schema.file import SchemaFile
 
 ARTIFACTS = "mlhealth-baseline"
 """Folder of the baseline among the artifacts of an MLflow run."""

@@ -20,7 +20,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import mlhealth
 from mlhealth.clock import format_duration
-from mlhealth.config import json_schema
+from mlhealth.config.service import json_schema
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "<!-- Made by `python -m scripts.docs_reference`; edits are lost. -->"
@@ -178,7 +178,7 @@ def http() -> str:
 def _application(folder: Path) -> FastAPI:
     from mlhealth.api.app import create_app
     from mlhealth.api.services import Services
-    from mlhealth.queries import Queries
+    from mlhealth.queries.reports import Queries
     from mlhealth.store import schema
     from mlhealth.store.database import Database
     from mlhealth.store.tokens import Tokens

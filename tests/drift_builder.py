@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.detectors import fit_nulls
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_column
-from mlhealth.layout import layout_of
-from mlhealth.profile import WindowProfile
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 Column = NDArray[Any]
 LETTERS = np.array(list("abcdefgh"))

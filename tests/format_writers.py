@@ -20,13 +20,13 @@ from typing import Any
 import fastavro
 import pyarrow as pa
 
+from mlhealth.config.payload import PayloadConfig
 from mlhealth.errors import DataError
 from mlhealth.events.formats.base import Reading, WriterSchema, format_of
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.pairing import Pairing
 from mlhealth.events.v2_protobuf import message_type
-from mlhealth.payload_config import PayloadConfig
 from tests.strategies import SCHEMA
 
 Event = Mapping[str, Any]

@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import ManualClock, from_iso
+from mlhealth.config.strict_yaml import parse, validated
 from mlhealth.fit import fit
-from mlhealth.schema_file import SchemaFile
-from mlhealth.strict_yaml import parse, validated
+from mlhealth.schema.file import SchemaFile
 
 MODEL_YAML = """\
 model: loans

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline, ReferenceMetric
-from mlhealth.baseline_files import seal
+from mlhealth.baseline.files import seal
+from mlhealth.baseline.record import Baseline, ReferenceMetric
 from mlhealth.clock import from_iso
 from mlhealth.events.batch import EventBatch
-from mlhealth.layout import layout_of
-from mlhealth.profile import WindowProfile
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 NUMERIC = ("income", "age", "debt_ratio", "employment_years", "loan_amount")
 CATEGORICAL = ("region", "purpose", "has_guarantor")

@@ -9,9 +9,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from mlhealth import report_json
-from mlhealth.baseline_files import to_bytes
+from mlhealth.baseline.files import to_bytes
 from mlhealth.clock import HOUR, ManualClock
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.records import HealthStatus, WindowReport
 from mlhealth.store import alert_tables as alert
 from mlhealth.store import tables

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from mlhealth.bins import CategoryBins, NumericBins
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.normalise import Origin, normalise
-from mlhealth.profile import PREDICTED, ProfileLayout
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.profile.window_profile import PREDICTED, ProfileLayout
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 SCHEMA = ModelSchema(
     model="loans",

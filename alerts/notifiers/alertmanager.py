@@ -12,7 +12,7 @@ from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier
 from mlhealth.alerts.notifiers.http import deliver, json_call
 from mlhealth.alerts.notifiers.webhook import alert_of
 from mlhealth.clock import to_iso
-from mlhealth.receiver_config import ALERTMANAGER_REPEAT, AlertmanagerConfig
+from mlhealth.config.receivers import ALERTMANAGER_REPEAT, AlertmanagerConfig
 
 
 class AlertmanagerNotifier(Notifier):

@@ -10,8 +10,8 @@ from typing import ClassVar
 import apprise
 
 from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
+from mlhealth.config.receivers import AppriseConfig
 from mlhealth.errors import ConfigError, DeliveryError
-from mlhealth.receiver_config import AppriseConfig
 
 
 class AppriseNotifier(Notifier):

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
 from mlhealth.clock import SECOND, to_datetime
+from mlhealth.config.receivers import EmailConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import EmailConfig
 
 LONGEST_SUBJECT = 200
 

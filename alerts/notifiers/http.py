@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from mlhealth import outbound
 from mlhealth.clock import HOUR, SECOND
+from mlhealth.config.receivers import HttpSettings
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
-from mlhealth.receiver_config import HttpSettings
 
 LONGEST_ANSWER = 256 * 1024
 LONGEST_WAIT = HOUR / SECOND

@@ -19,8 +19,8 @@ from mlhealth.alerts.notifiers.base import (
 )
 from mlhealth.alerts.notifiers.http import deliver, json_call
 from mlhealth.clock import to_iso
+from mlhealth.config.receivers import PagerDutyConfig
 from mlhealth.errors import DeliveryError
-from mlhealth.receiver_config import PagerDutyConfig
 
 LONGEST_SUMMARY = 1024
 LONGEST_DETAIL = 8_000

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlhealth.alerts.kinds import Room
 from mlhealth.alerts.notifiers.base import Notifier
-from mlhealth.receiver_config import RECEIVER_KINDS, ReceiverConfig
+from mlhealth.config.receivers import RECEIVER_KINDS, ReceiverConfig
 
 _ROOM = Room("mlhealth.alerts.notifiers", "receiver", "receivers", RECEIVER_KINDS)
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from mlhealth.alerts.notice import Notice
 from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
 from mlhealth.alerts.notifiers.http import Answer, deliver, json_call, retry_after
+from mlhealth.config.receivers import SlackConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import SlackConfig
 
 LONGEST_HEADER = 150
 LONGEST_SECTION = 3_000

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from mlhealth.alerts.notice import Notice
 from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
 from mlhealth.alerts.notifiers.http import deliver, json_call
-from mlhealth.receiver_config import TeamsConfig
+from mlhealth.config.receivers import TeamsConfig
 
 LONGEST_TEXT = 2_000
 MOST_ALERTS = 6

@@ -23,7 +23,7 @@ from mlhealth.alerts.notifiers.base import (
 )
 from mlhealth.alerts.notifiers.http import Call, deliver, json_call
 from mlhealth.clock import to_datetime, to_iso
-from mlhealth.receiver_config import WebhookConfig
+from mlhealth.config.receivers import WebhookConfig
 
 NEVER = "0001-01-01T00:00:00Z"
 """What Alertmanager writes as the end of an alert that has none."""

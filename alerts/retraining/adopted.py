@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select
 
 from mlhealth.alerts.retraining.base import Progress
 from mlhealth.records import RetrainingStatus
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.store import baselines
 from mlhealth.store.tables import baselines as table
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from mlhealth.alerts.model_registry import ModelRegistry, Move, promote, roll_back
 from mlhealth.alerts.notice import fingerprint
 from mlhealth.alerts.retraining.judge import NO_VERSION, NOT_RECOVERED, RECOVERED, Verdict
-from mlhealth.receiver_config import TrainingConfig
+from mlhealth.config.receivers import TrainingConfig
 from mlhealth.store.alert_tables import outbox
 from mlhealth.store.markers import Marker, mark
 from mlhealth.store.service_alerts import Trouble, end_alert, firing, raise_alert

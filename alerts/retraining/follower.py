@@ -20,8 +20,8 @@ from mlhealth.alerts.retraining.base import Job, Progress, TrainingService
 from mlhealth.alerts.retraining.consequences import Consequence, follow, note
 from mlhealth.alerts.retraining.judge import Verdict, WindowStatus, judge
 from mlhealth.clock import MINUTE, Clock, SystemClock, format_duration, to_iso
+from mlhealth.config.receivers import TrainingConfig
 from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
-from mlhealth.receiver_config import TrainingConfig
 from mlhealth.records import HealthStatus, RetrainingStatus
 from mlhealth.store import retraining
 from mlhealth.store.database import Database

@@ -15,8 +15,8 @@ from kafka.errors import KafkaError
 
 from mlhealth.alerts.retraining.base import Submission, TrainingService, cloud_event
 from mlhealth.clock import SECOND
+from mlhealth.config.receivers import KafkaTrainingConfig
 from mlhealth.errors import DeliveryError
-from mlhealth.receiver_config import KafkaTrainingConfig
 from mlhealth.records import RetrainingRequest
 
 CONTENT_TYPE = ("content-type", b"application/cloudevents+json; charset=UTF-8")

@@ -22,8 +22,8 @@ from mlhealth.alerts.retraining.base import (
     request_data,
     status_of,
 )
+from mlhealth.config.receivers import KubeflowPipelinesConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import KubeflowPipelinesConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 
 REQUEST = "mlhealth_request"

@@ -24,10 +24,10 @@ from mlhealth.alerts.retraining.base import (
     request_data,
     status_of,
 )
+from mlhealth.config.receivers import KubernetesConfig
+from mlhealth.config.strict_yaml import read
 from mlhealth.errors import ConfigError, PermanentError
-from mlhealth.receiver_config import KubernetesConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus
-from mlhealth.strict_yaml import read
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 IN_CLUSTER = "https://kubernetes.default.svc"

@@ -21,8 +21,8 @@ from mlhealth.alerts.retraining.base import (
     request_data,
     status_of,
 )
+from mlhealth.config.receivers import RayConfig
 from mlhealth.errors import PermanentError
-from mlhealth.receiver_config import RayConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 
 REQUEST_VARIABLE = "MLHEALTH_REQUEST"

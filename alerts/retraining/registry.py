@@ -7,7 +7,7 @@ from typing import Any
 
 from mlhealth.alerts.kinds import Room
 from mlhealth.alerts.retraining.base import TrainingService
-from mlhealth.receiver_config import TRAINING_KINDS, TrainingConfig
+from mlhealth.config.receivers import TRAINING_KINDS, TrainingConfig
 
 _ROOM = Room("mlhealth.alerts.retraining", "training service", "training", TRAINING_KINDS)
 

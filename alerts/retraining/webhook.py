@@ -16,8 +16,8 @@ from mlhealth.alerts.notifiers.http import Answer, Call, deliver, json_call
 from mlhealth.alerts.notifiers.webhook import signed, signer
 from mlhealth.alerts.retraining.base import Job, Progress, Submission, TrainingService, cloud_event
 from mlhealth.alerts.retraining.progress import progress_of
+from mlhealth.config.receivers import TrainingWebhookConfig
 from mlhealth.errors import DeliveryError
-from mlhealth.receiver_config import TrainingWebhookConfig
 from mlhealth.records import RetrainingRequest
 
 

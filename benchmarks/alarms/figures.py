@@ -10,7 +10,7 @@ from scipy.stats import rankdata, spearmanr
 
 from benchmarks.alarms.judging import RATES
 from benchmarks.alarms.judging_records import Judged
-from mlhealth.budget_limits import BudgetLimits, gains
+from mlhealth.budget.limits import BudgetLimits, gains
 from mlhealth.clock import DAY
 
 DAYS = 10_000

@@ -11,9 +11,10 @@ import pyarrow as pa
 from benchmarks.alarms.judging_records import Judged
 from benchmarks.alarms.peers import EvidentlyRule
 from benchmarks.estimation.windows import Case, Window
-from mlhealth.baseline import Baseline
-from mlhealth.broken import broken_columns
-from mlhealth.budget_limits import AlarmBudget, BudgetLimits
+from mlhealth.baseline.record import Baseline
+from mlhealth.budget.limits import AlarmBudget, BudgetLimits
+from mlhealth.budget.residuals import residual_nulls
+from mlhealth.causes.broken import broken_columns
 from mlhealth.clock import DAY, HOUR, MINUTE
 from mlhealth.detectors import Panel, fit_nulls, main_drift
 from mlhealth.estimators.base import FitInputs
@@ -22,11 +23,10 @@ from mlhealth.estimators.mpp import Mpp
 from mlhealth.estimators.rows import Rows
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.health import HealthInputs, score
-from mlhealth.layout import layout_of
 from mlhealth.objective import Objective, standard_deviation
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import PerformanceEstimate
-from mlhealth.residuals import residual_nulls
 from mlhealth.threads import single_threaded
 
 SHIFTS = ("label shift", "covariate shift")

@@ -15,7 +15,7 @@ from benchmarks.estimation.primaries import PRIMARIES
 from benchmarks.estimation.report import publish
 from benchmarks.estimation.windows import CHOSEN_ON, Case, Plan, Window, prepare, windows
 from mlhealth.corrupt import kinds
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 METHODS = {True: ("cbpe", "mpp_row", "iw", "pape", "sld", "schelter"), False: ("dle", "mpp_row", "shadow")}

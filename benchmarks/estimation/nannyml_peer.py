@@ -18,7 +18,7 @@ from benchmarks.estimation.measure import Record, Truth, metrics_of
 from benchmarks.estimation.windows import Case
 from mlhealth.estimators.rows import Rows
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 VERSION = "0.13.1"
 WORKER = Path(__file__).with_name("nannyml_worker.py")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task, canonical_text
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task, canonical_text
 
 ORDER_ONLY = frozenset({"year", "Month", "latitude", "longitude"})
 """Columns that say when or where a row was made; they give the order and are no features."""

@@ -13,7 +13,7 @@ from benchmarks.estimation.tables import Table, split
 from mlhealth.corrupt import corrupt, eligible, kinds
 from mlhealth.errors import DataError
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import ModelSchema, Task
+from mlhealth.schema.model_schema import ModelSchema, Task
 from mlhealth.shifts import Population, resample
 
 FAMILIES = ("control", "natural", "covariate", "prior", "corrupt", "combined", "concept")

@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.json as arrow_json
 
 from benchmarks.results import markdown_table, write_results
+from mlhealth.config.payload import PairingConfig, PayloadConfig
 from mlhealth.events.envelope import unpacked_pair
 from mlhealth.events.formats.base import Reading, format_of
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.pairing import Pairing
 from mlhealth.events.v2_protobuf import message_type
-from mlhealth.payload_config import PairingConfig, PayloadConfig
 from tests.format_writers import LOANS, WRITERS, Registry, _inference_message, decoded
 from tests.strategies import SCHEMA
 

@@ -8,11 +8,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from mlhealth.baseline import Baseline
-from mlhealth.baseline_files import seal
+from mlhealth.baseline.files import seal
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, to_iso
 from mlhealth.fit import fit
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 START = 20_000 * DAY
 MICROS_PER_EVENT = 36_000

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stream.data import schema_of
-from mlhealth.config import Config, KafkaConfig
+from mlhealth.config.service import Config, KafkaConfig
 from mlhealth.events import json as json_events
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.sources.base import Gap, Owner

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlhealth.alert_queries import AlertLine, RetrainingLine, Silence
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.errors import StoreUnavailable
-from mlhealth.queries import Queries
+from mlhealth.queries.alerts import AlertLine, RetrainingLine, Silence
+from mlhealth.queries.reports import Queries
+from mlhealth.queries.stream import PartitionLine, RejectionLine
 from mlhealth.records import Alert, AlertState
-from mlhealth.stream_queries import PartitionLine, RejectionLine
 
 
 @dataclass(frozen=True)

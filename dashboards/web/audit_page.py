@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, RowMapping
 
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.store.alert_tables import audit
 from mlhealth.store.audit import Verification, verify
 from mlhealth.store.database import Database

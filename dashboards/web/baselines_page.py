@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mlhealth.baseline import BaselineView
-from mlhealth.baseline_comparison import BaselineComparison, compare_baselines
+from mlhealth.baseline.record import BaselineView
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.wording import capital, column_name
 from mlhealth.events.batch import EventBatch
-from mlhealth.profile import WindowProfile
-from mlhealth.queries import BaselineLine, Queries
+from mlhealth.profile.window_profile import WindowProfile
+from mlhealth.queries.reports import BaselineLine, Queries
 from mlhealth.store import baselines as stored
 from mlhealth.store.proposals import Proposal, proposals
+from mlhealth.versions.baselines import BaselineComparison, compare_baselines
 
 DISTRIBUTIONS = 6
 """Columns whose distributions are drawn: those that lie furthest apart."""

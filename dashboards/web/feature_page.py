@@ -13,7 +13,7 @@ from mlhealth.dashboards.web.periods import known, period
 from mlhealth.dashboards.web.window_page import distribution
 from mlhealth.dashboards.wording import column_name, number
 from mlhealth.errors import NotFoundError
-from mlhealth.queries import Queries, VersionSummary
+from mlhealth.queries.reports import Queries, VersionSummary
 from mlhealth.records import ColumnFault, Cost, WindowReport
 
 LISTED = 24

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.periods import known, period
 from mlhealth.dashboards.wording import capital, estimate_text, headline, metric_name
-from mlhealth.queries import Period, Queries, ReportLine, VersionSummary
+from mlhealth.labels.track_record import TrackRecord
+from mlhealth.queries.alerts import AlertLine, Of, RetrainingLine
+from mlhealth.queries.reports import Period, Queries, ReportLine, VersionSummary
 from mlhealth.records import Alert, AlertState, Cause, WindowReport
-from mlhealth.track_record import TrackRecord
 
 LISTED = 24
 """Windows in the table."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlhealth.dashboards.wording import higher_is_better, is_percent, metric_value
-from mlhealth.queries import ReportLine, VersionSummary
+from mlhealth.queries.reports import ReportLine, VersionSummary
 
 HARM = ("critical", "degraded", "unknown", "healthy")
 """Statuses by how soon a person should look."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlhealth.clock import DAY
-from mlhealth.queries import Period
+from mlhealth.queries.reports import Period
 
 RANGES: dict[str, int | None] = {"24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY, "all": None}
 DEFAULT = "7d"

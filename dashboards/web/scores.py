@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import BaselineView
+from mlhealth.baseline.record import BaselineView
 from mlhealth.dashboards.score_figures import Calibration
 from mlhealth.events.batch import LABEL, score_columns
-from mlhealth.profile import SCORE_BINS, WindowProfile
-from mlhealth.schema import ModelSchema, Task
+from mlhealth.profile.window_profile import SCORE_BINS, WindowProfile
+from mlhealth.schema.model_schema import ModelSchema, Task
 
 
 def score_counts(profile: WindowProfile) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from mlhealth.alerts.rules import Rule, RuleSet
 from mlhealth.alerts.state import Span
 from mlhealth.clock import format_duration
-from mlhealth.config import Config, ModelConfig, SourceConfig
+from mlhealth.config.service import Config, ModelConfig, SourceConfig
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from mlhealth.queries import ReportLine
+from mlhealth.queries.reports import ReportLine
 
 WIDTH, HEIGHT, PAD = 132, 30, 4
 

@@ -11,8 +11,8 @@ from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.model_page import advice, shown_metrics
 from mlhealth.dashboards.web.scores import calibration_of, mean_score, score_counts, score_note
 from mlhealth.dashboards.wording import capital, metric_name
-from mlhealth.profile import PREDICTED, WindowProfile
-from mlhealth.queries import Period, Queries, ReportLine
+from mlhealth.profile.window_profile import PREDICTED, WindowProfile
+from mlhealth.queries.reports import Period, Queries, ReportLine
 from mlhealth.records import PerformanceEstimate, WindowReport
 
 DISTRIBUTIONS = 6

@@ -22,14 +22,15 @@ import pyarrow as pa
 import ray
 import skops.io
 
-from mlhealth import baseline_files, config
-from mlhealth.baseline import Baseline
+from mlhealth.baseline import files as baseline_files
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import SystemClock
+from mlhealth.config import service as config
 from mlhealth.demo.loans import FEATURES, TARGET
 from mlhealth.demo.model import DeployedModel, train
 from mlhealth.fit import fit
-from mlhealth.schema import Task
-from mlhealth.schema_file import SchemaFile, load_schema
+from mlhealth.schema.file import SchemaFile, load_schema
+from mlhealth.schema.model_schema import Task
 from mlhealth.store import baselines
 from mlhealth.store.database import Database
 

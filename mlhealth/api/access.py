@@ -21,8 +21,8 @@ from starlette.responses import Response
 
 from mlhealth.api.oidc import is_jwt
 from mlhealth.api.services import Services, services
+from mlhealth.config.listen import ListenConfig
 from mlhealth.errors import AuthError, ConfigError
-from mlhealth.listen_config import ListenConfig
 from mlhealth.store.tokens import Scope, Token, Tokens
 
 COOKIE = "mlhealth_session"

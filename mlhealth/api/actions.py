@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlhealth.alert_queries import AlertQueries, names_only
 from mlhealth.alerts.matchers import Matcher
 from mlhealth.alerts.retraining.follower import report_progress
 from mlhealth.alerts.retraining.progress import progress_of
 from mlhealth.api.access import Caller, Forbidden
 from mlhealth.api.services import Services
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import parse_duration
 from mlhealth.errors import NotFoundError
 from mlhealth.feedback import Verdict
+from mlhealth.queries.alerts import AlertQueries, names_only
 from mlhealth.store import acknowledge, baselines, feedback, proposals, retraining, silences
 
 LONGEST = 500

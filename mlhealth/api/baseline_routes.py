@@ -39,7 +39,7 @@ async def push(
     request: Request, acting: Acting, activate: Annotated[bool, Query(description="Let it speak.")] = True
 ) -> Pushed:
     """Store a baseline, and let it speak for its model version; handing the same in again changes nothing."""
-    from mlhealth.baseline_files import from_bytes
+    from mlhealth.baseline.files import from_bytes
 
     blob = await received(request, MOST_BYTES)
 

@@ -23,7 +23,7 @@ from mlhealth.events.bodies import Body
 from mlhealth.events.envelope import BATCH, STRUCTURED, Half, from_batch, from_headers, from_structured
 from mlhealth.events.formats.base import Reading
 from mlhealth.events.formats.personal_halves import protected_half
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
 _ATTRIBUTE = "ce-"

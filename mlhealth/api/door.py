@@ -14,7 +14,7 @@ import orjson
 
 from mlhealth.clock import Clock
 from mlhealth.events.bodies import Body
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.store.inbox import Entry, Inbox, RequestKey
 from mlhealth.store.schemas import Schemas
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlhealth.api.door import REASONS, Receipt, RowReason
 from mlhealth.clock import Clock
 from mlhealth.events.label_bodies import checked
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.store.database import Database
 from mlhealth.store.labels import Label, write
 from mlhealth.store.schemas import Schemas

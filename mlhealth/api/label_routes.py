@@ -17,7 +17,7 @@ from mlhealth.api.services import Services, services
 from mlhealth.errors import NotFoundError
 from mlhealth.events.bodies import CONTENT_TYPES
 from mlhealth.events.label_bodies import check_content_type, read_label_body
-from mlhealth.label_queries import LabelRecord
+from mlhealth.queries.labels import LabelRecord
 
 router = APIRouter(prefix="/v1")
 Whole = Annotated[Services, Depends(services)]

@@ -11,7 +11,7 @@ from math import ceil
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlhealth.listen_config import RateConfig
+from mlhealth.config.listen import RateConfig
 
 _CALLERS = 10_000
 """How many callers are told apart; beyond them, the one who asked longest ago is forgotten."""

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlhealth.api.access import Reader
 from mlhealth.errors import StoreUnavailable
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 
 router = APIRouter(include_in_schema=False)
 EVERY = 1.0

@@ -14,8 +14,8 @@ import httpx
 
 from mlhealth import outbound
 from mlhealth.clock import SECOND, Clock
+from mlhealth.config.listen import Grant, OidcConfig
 from mlhealth.errors import AuthError, ConfigError, SourceUnavailable
-from mlhealth.listen_config import Grant, OidcConfig
 from mlhealth.store.tokens import Scope, Token
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")

@@ -24,7 +24,7 @@ from mlhealth.dashboards.web.periods import RANGES, REFRESHES
 from mlhealth.dashboards.web.render import render, safe_json
 from mlhealth.dashboards.web.window_page import window_page
 from mlhealth.errors import AuthError
-from mlhealth.queries import RECENT, Queries
+from mlhealth.queries.reports import RECENT, Queries
 from mlhealth.records import AlertState
 from mlhealth.store.tokens import Scope
 

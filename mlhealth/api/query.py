@@ -7,14 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from mlhealth.alert_queries import AlertLine, Of, RetrainingLine
 from mlhealth.api.access import Reader, own_services
 from mlhealth.api.services import Services
 from mlhealth.clock import from_iso
 from mlhealth.errors import ConfigError
-from mlhealth.queries import BaselineLine, Period, ReportLine, VersionSummary
+from mlhealth.queries.alerts import AlertLine, Of, RetrainingLine
+from mlhealth.queries.reports import BaselineLine, Period, ReportLine, VersionSummary
+from mlhealth.queries.stream import RejectionLine
 from mlhealth.records import Alert, AlertState, WindowReport
-from mlhealth.stream_queries import RejectionLine
 
 router = APIRouter(prefix="/v1", tags=["query"])
 Parts = Annotated[Services, Depends(own_services)]

@@ -13,9 +13,9 @@ from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.api.door import Door
 from mlhealth.api.oidc import Oidc
 from mlhealth.clock import Clock, SystemClock
+from mlhealth.config.listen import ListenConfig
 from mlhealth.dashboards.web.settings_page import SettingsPage
-from mlhealth.listen_config import ListenConfig
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.store.tokens import Tokens
 
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from mlhealth.api.access import Reader
 from mlhealth.api.act import Acting
 from mlhealth.api.query import Parts
-from mlhealth.baseline_comparison import compare_baselines
 from mlhealth.feedback import Precision, Suggestion, Verdict
 from mlhealth.store import baselines, feedback, proposals
 from mlhealth.store.proposals import Proposal
+from mlhealth.versions.baselines import compare_baselines
 
 router = APIRouter(prefix="/v1", tags=["trust"])
 

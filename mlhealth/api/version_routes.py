@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlhealth.api.access import Operator, Reader, own_services
 from mlhealth.api.query import VERSION, Named, moment, period
 from mlhealth.api.services import Services
-from mlhealth.comparison import Comparison
 from mlhealth.errors import ConfigError
-from mlhealth.promotion import Hand, Promotion
-from mlhealth.queries import Period
+from mlhealth.queries.reports import Period
+from mlhealth.queries.timeline import Span, as_data, timeline
+from mlhealth.queries.versions import FOREVER, VersionLine, Versus, compare, versions
 from mlhealth.store import markers
-from mlhealth.timeline import Span, as_data, timeline
-from mlhealth.version_queries import FOREVER, VersionLine, Versus, compare, versions
+from mlhealth.versions.comparison import Comparison
+from mlhealth.versions.promotion import Hand, Promotion
 
 router = APIRouter(prefix="/v1", tags=["versions"])
 Parts = Annotated[Services, Depends(own_services)]

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from mlhealth.backfill.stretches import Stretch
 from mlhealth.backfill.tables.base import Piece
-from mlhealth.baseline_files import from_bytes
-from mlhealth.config import ModelConfig
+from mlhealth.baseline.files import from_bytes
+from mlhealth.config.service import ModelConfig
 from mlhealth.errors import DataError
 from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.normalise import Origin, normalise
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.sources.base import Address
 from mlhealth.store.checkpoints import StoredPartial
 from mlhealth.threads import single_threaded

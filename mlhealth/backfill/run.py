@@ -15,9 +15,9 @@ from mlhealth.backfill.engines.base import Engine
 from mlhealth.backfill.profiling import Profiler, Recipe, StretchProfiles
 from mlhealth.backfill.stretches import STRETCH_ROWS, Stretch, contents, stretches
 from mlhealth.backfill.tables.base import Piece
-from mlhealth.baseline_files import to_bytes
+from mlhealth.baseline.files import to_bytes
 from mlhealth.clock import Clock
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.errors import ConfigError
 from mlhealth.events.messages import Partition
 from mlhealth.records import WindowReport

@@ -36,9 +36,9 @@ def list_command(
     config: ConfigPath = _DEFAULT,
 ) -> None:
     """List alerts as they stand, firing ones first, with the name by which feedback is given."""
-    from mlhealth.alert_queries import AlertQueries, Of
     from mlhealth.clock import to_iso
     from mlhealth.commands.baseline_store import opened
+    from mlhealth.queries.alerts import AlertQueries, Of
 
     _, database = opened(config)
     found = AlertQueries(database).current(Of(model))

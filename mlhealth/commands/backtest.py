@@ -48,14 +48,14 @@ def backtest(
 
     from mlhealth.alerts.rules import DEFAULT_RULES, load_rules
     from mlhealth.backtest import outcomes
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import warn
-    from mlhealth.config import load as load_config
+    from mlhealth.config.service import load as load_config
     from mlhealth.configured import settings_of
+    from mlhealth.files.production import Cut, Judging, read_production, reports
     from mlhealth.monitor import EvaluationSettings, Evaluator
-    from mlhealth.production import Cut, Judging, read_production, reports
-    from mlhealth.scorer import open_scorer
+    from mlhealth.scorers.opening import open_scorer
 
     width = None if window is None else parse_duration(window)
     cut = Cut(window_rows if window_rows is not None or width is not None else DEFAULT_ROWS, width)

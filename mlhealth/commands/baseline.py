@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mlhealth.schema import ModelSchema
-    from mlhealth.schema_file import SchemaFile
+    from mlhealth.schema.file import SchemaFile
+    from mlhealth.schema.model_schema import ModelSchema
 
 group = typer.Typer(
     name="baseline", help="What normal looked like: fit, show, push, activate.", no_args_is_help=True
@@ -45,12 +45,12 @@ def fit_command(
     seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
 ) -> None:
     """Fit a baseline on labelled rows that the model was not trained on."""
-    from mlhealth.baseline_files import save
+    from mlhealth.baseline.files import save
     from mlhealth.commands.terminal import progress_bar, stderr, warn
+    from mlhealth.files.tables import read_table
     from mlhealth.fit import fit
-    from mlhealth.schema_file import complete, load_schema
-    from mlhealth.scorer import open_scorer
-    from mlhealth.tables import read_table
+    from mlhealth.schema.file import complete, load_schema
+    from mlhealth.scorers.opening import open_scorer
 
     spec = load_schema(schema)
     reference = read_table(ref)
@@ -84,7 +84,7 @@ def show_command(
     """Tell what a baseline holds, as far as a terminal can."""
     from rich.console import Console
 
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.commands.baseline_picture import picture
 
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else 0
@@ -101,7 +101,7 @@ def _need_label(spec: SchemaFile, path: Path) -> None:
 
 
 def _training_rows(path: Path, schema: ModelSchema) -> pa.Table:
-    from mlhealth.tables import read_table, require_columns
+    from mlhealth.files.tables import read_table, require_columns
 
     table = read_table(path)
     require_columns(table, [schema.prediction, *schema.scores], path=path, purpose="--train")

@@ -7,15 +7,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlhealth.baseline import Baseline
-from mlhealth.bins import CategoryBins, NumericBins
-from mlhealth.budget import BudgetLimits
-from mlhealth.budget_cost import cost
+from mlhealth.baseline.record import Baseline
+from mlhealth.budget.cost import cost
+from mlhealth.budget.evidence import BudgetLimits
 from mlhealth.clock import to_iso
 from mlhealth.commands.terminal import number, sparkline
 from mlhealth.estimators.metric_names import metric_of
 from mlhealth.objective import Objective
-from mlhealth.profile import PREDICTED
+from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.profile.window_profile import PREDICTED
 
 SHOWN_ROWS = 1_000
 """Rows of the hourly windows for which the cost of the false-alarm budget is told."""

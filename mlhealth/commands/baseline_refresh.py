@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.baseline import Baseline
-    from mlhealth.baseline_comparison import BaselineComparison
+    from mlhealth.baseline.record import Baseline
     from mlhealth.store.database import Database
+    from mlhealth.versions.baselines import BaselineComparison
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 By = Annotated[str, typer.Option(envvar="USER", help="Who asks for it.")]
@@ -43,10 +43,10 @@ def propose(
     config: ConfigPath = _DEFAULT,
 ) -> None:
     """Fit a baseline on newer rows and lay it beside the active one; a person approves it, or not."""
-    from mlhealth.baseline_comparison import compare_baselines
     from mlhealth.clock import SystemClock
     from mlhealth.commands.baseline_store import opened
     from mlhealth.store import baselines, proposals
+    from mlhealth.versions.baselines import compare_baselines
 
     _, database = opened(config)
     active = _active(database, model, version)
@@ -70,9 +70,9 @@ def compare(
     config: ConfigPath = _DEFAULT,
 ) -> None:
     """Lay two stored baselines of a model version side by side."""
-    from mlhealth.baseline_comparison import compare_baselines
     from mlhealth.commands.baseline_store import opened
     from mlhealth.store import baselines
+    from mlhealth.versions.baselines import compare_baselines
 
     _, database = opened(config)
     with database.read() as connection:
@@ -142,9 +142,9 @@ def _active(database: Database, model: str, version: str) -> Baseline:
 
 def _fitted(rows: Path, active: Baseline, scorer: str | None) -> Baseline:
     from mlhealth.commands.terminal import progress_bar, warn
+    from mlhealth.files.tables import read_table
     from mlhealth.fit import fit
-    from mlhealth.scorer import open_scorer
-    from mlhealth.tables import read_table
+    from mlhealth.scorers.opening import open_scorer
 
     asked = None if scorer is None else open_scorer(scorer, active.schema)
     metrics = (active.primary, *(m for m in active.metrics if m != active.primary))

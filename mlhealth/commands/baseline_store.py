@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.baseline import Baseline
-    from mlhealth.config import Config, ModelConfig
+    from mlhealth.baseline.record import Baseline
+    from mlhealth.config.service import Config, ModelConfig
     from mlhealth.store.database import Database
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
@@ -28,7 +28,7 @@ def push(
     activate: Annotated[bool, typer.Option(help="Let it speak for its model version at once.")] = True,
 ) -> None:
     """Put a baseline into the store, and let it speak for its model version."""
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.clock import SystemClock
     from mlhealth.commands.terminal import stderr, warn
     from mlhealth.store import baselines
@@ -101,7 +101,7 @@ def list_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
 def _remarks(config: ModelConfig, baseline: Baseline) -> list[str]:
     """Return what the model's false-alarm budget cannot do."""
     from mlhealth.configured import remarks
-    from mlhealth.segments import segment_columns
+    from mlhealth.segments.splitting import segment_columns
 
     columns = segment_columns(baseline, config.segments, config.segment_values)
     return remarks(config, 1 + sum(len(column.segments) for column in columns))
@@ -109,7 +109,7 @@ def _remarks(config: ModelConfig, baseline: Baseline) -> list[str]:
 
 def opened(config: Path) -> tuple[Config, Database]:
     """Return a configuration and its store, ready for use."""
-    from mlhealth.config import load
+    from mlhealth.config.service import load
     from mlhealth.store import schema
     from mlhealth.store.database import Database
 

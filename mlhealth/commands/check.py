@@ -37,14 +37,14 @@ def check(
     """Hold a batch against rules: exit code 0 where it passes, 1 where it fails, 2 where it could not be checked."""
     from mlhealth.alerts.rules import CHECK_RULES, load_rules
     from mlhealth.backtest import outcomes
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.check import check as held
     from mlhealth.check import write_junit
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import warn
+    from mlhealth.files.production import Cut, read_production, reports
     from mlhealth.monitor import EvaluationSettings, Evaluator
-    from mlhealth.production import Cut, read_production, reports
-    from mlhealth.scorer import open_scorer
+    from mlhealth.scorers.opening import open_scorer
 
     rule_set = load_rules(rules or [CHECK_RULES])
     fitted = load(baseline)

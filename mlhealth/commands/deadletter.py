@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlhealth.config import Config, KafkaConfig
+    from mlhealth.config.service import Config, KafkaConfig
     from mlhealth.events.messages import Partition
     from mlhealth.store.database import Database
 

@@ -30,7 +30,7 @@ def doctor(
     import logging
 
     from mlhealth.clock import SystemClock
-    from mlhealth.config import load
+    from mlhealth.config.service import load
     from mlhealth.doctor.examination import examine
     from mlhealth.doctor.findings import Severity
 

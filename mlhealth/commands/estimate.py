@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mlhealth.baseline import Baseline
-    from mlhealth.production import FileReport
+    from mlhealth.baseline.record import Baseline
+    from mlhealth.files.production import FileReport
 
 
 class Format(StrEnum):
@@ -47,14 +47,14 @@ def estimate(
     """Estimate each window's performance, health and drift from a file without labels."""
     from dataclasses import replace
 
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import warn
-    from mlhealth.config import load as load_config
+    from mlhealth.config.service import load as load_config
     from mlhealth.configured import settings_of
+    from mlhealth.files.production import Cut, Judging, read_production, reports
     from mlhealth.monitor import EvaluationSettings, Evaluator
-    from mlhealth.production import Cut, Judging, read_production, reports
-    from mlhealth.scorer import open_scorer
+    from mlhealth.scorers.opening import open_scorer
 
     cut = Cut(window_rows, None if window is None else parse_duration(window))
     fitted = load(baseline)

@@ -28,8 +28,8 @@ def import_command(
     version: Annotated[str, typer.Option(help="Its version.")] = "1",
 ) -> None:
     """Print the `model.yaml` that another monitor's configuration amounts to."""
-    from mlhealth.importers import from_evidently, from_nannyml, to_yaml
-    from mlhealth.strict_yaml import read
+    from mlhealth.config.strict_yaml import read
+    from mlhealth.schema.importers import from_evidently, from_nannyml, to_yaml
 
     data = read(file).data
     known = {Kind.NANNYML: from_nannyml, Kind.EVIDENTLY: from_evidently}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.label_suggestion import Suggestion
-    from mlhealth.schema import ModelSchema
+    from mlhealth.labels.suggestion import Suggestion
+    from mlhealth.schema.model_schema import ModelSchema
     from mlhealth.store.database import Database
 
 group = typer.Typer(
@@ -36,7 +36,7 @@ def add(
     from mlhealth.clock import SystemClock
     from mlhealth.commands.baseline_store import opened
     from mlhealth.commands.terminal import stderr, warn
-    from mlhealth.label_file import read_label_file
+    from mlhealth.labels.file import read_label_file
     from mlhealth.store import labels
 
     _, database = opened(config)
@@ -70,8 +70,8 @@ def suggest(
     from mlhealth.clock import SystemClock, from_iso
     from mlhealth.commands.baseline_store import opened
     from mlhealth.errors import ConfigError
-    from mlhealth.label_suggestion import Wanted, write
-    from mlhealth.label_suggestion import suggest as draw
+    from mlhealth.labels.suggestion import Wanted, write
+    from mlhealth.labels.suggestion import suggest as draw
 
     if (count is None) == (half_width is None):
         raise ConfigError("give one of --count N and --half-width W")

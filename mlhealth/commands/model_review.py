@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mlhealth.track_record import TrackRecord
+    from mlhealth.labels.track_record import TrackRecord
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 
@@ -26,7 +26,7 @@ def review(
 
     from mlhealth.commands.baseline_store import opened
     from mlhealth.errors import NotFoundError
-    from mlhealth.queries import Queries
+    from mlhealth.queries.reports import Queries
 
     _, database = opened(config)
     queries = Queries(database)
@@ -42,7 +42,7 @@ def _tell(console: Console, title: str, records: tuple[TrackRecord, ...]) -> Non
     from rich.table import Table
 
     from mlhealth.commands.terminal import number
-    from mlhealth.track_record import FEWEST
+    from mlhealth.labels.track_record import FEWEST
 
     if not records:
         console.print(f"{title}: no window has labels yet, so nothing can be said of its estimates")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.replay import Replay
-    from mlhealth.schema import ModelSchema
+    from mlhealth.files.replay import Replay
+    from mlhealth.schema.model_schema import ModelSchema
     from mlhealth.sources.kafka_producer import EventWriter
 
 
@@ -52,11 +52,11 @@ def replay(
 
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import stderr
-    from mlhealth.config import KafkaConfig
-    from mlhealth.replay import Replay
+    from mlhealth.config.service import KafkaConfig
+    from mlhealth.files.replay import Replay
+    from mlhealth.files.tables import read_table
     from mlhealth.sources.base import Address
     from mlhealth.sources.kafka_producer import EventWriter, create_topic
-    from mlhealth.tables import read_table
 
     table = read_table(file)
     found = _schema(baseline, schema, table)
@@ -78,9 +78,9 @@ def replay(
 
 
 def _schema(baseline: Path | None, schema: Path | None, table: object) -> ModelSchema:
-    from mlhealth.baseline_files import load
+    from mlhealth.baseline.files import load
     from mlhealth.errors import ConfigError
-    from mlhealth.schema_file import complete, load_schema
+    from mlhealth.schema.file import complete, load_schema
 
     if baseline is not None:
         return load(baseline).schema
@@ -91,7 +91,7 @@ def _schema(baseline: Path | None, schema: Path | None, table: object) -> ModelS
 
 def _send(rows: Replay, writer: EventWriter, speed: float | None) -> None:
     from mlhealth.commands.terminal import progress_bar
-    from mlhealth.replay import partition_of
+    from mlhealth.files.replay import partition_of
 
     began = time.monotonic()
     first = int(rows.times[0]) if rows.rows else 0

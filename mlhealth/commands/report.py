@@ -29,7 +29,7 @@ def report(
     from mlhealth.commands.baseline_store import opened
     from mlhealth.dashboards.report import review, to_html, to_markdown
     from mlhealth.errors import ConfigError
-    from mlhealth.queries import Period, Queries
+    from mlhealth.queries.reports import Period, Queries
 
     writers = {".html": to_html, ".md": to_markdown}
     if out.suffix not in writers:

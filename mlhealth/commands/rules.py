@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """Read rules as the service would; the first mistake is told with its file, line and key."""
     from mlhealth.alerts.rules import DEFAULT_RULES, Known, load_rules
-    from mlhealth.config import load
+    from mlhealth.config.service import load
 
     known = Known()
     if config is not None:

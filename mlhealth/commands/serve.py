@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from mlhealth.app import Background, Service
-    from mlhealth.listen_config import TlsConfig
+    from mlhealth.config.listen import TlsConfig
     from mlhealth.probes import Probes
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
@@ -79,7 +79,7 @@ def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
 
 def _service(config: Path) -> Service:
     from mlhealth.app import build
-    from mlhealth.config import load
+    from mlhealth.config.service import load
 
     return build(load(config))
 
@@ -109,7 +109,7 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
     from mlhealth.api.services import Services
     from mlhealth.app import door
     from mlhealth.dashboards.web.settings_page import settings_page
-    from mlhealth.queries import Queries
+    from mlhealth.queries.reports import Queries
     from mlhealth.store.tokens import Tokens
 
     listen = service.config.listen

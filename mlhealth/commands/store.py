@@ -104,7 +104,7 @@ def retain(
 
 def _database(config: Path) -> Database:
     """Return the store of a configuration as it is, whatever its schema."""
-    from mlhealth.config import load
+    from mlhealth.config.service import load
     from mlhealth.store.database import Database
 
     return Database.open(load(config).store)

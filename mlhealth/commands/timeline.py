@@ -36,7 +36,7 @@ def export(
     from mlhealth.clock import from_iso
     from mlhealth.commands.baseline_store import opened
     from mlhealth.errors import ConfigError
-    from mlhealth.timeline import Span, as_data, as_markdown, timeline
+    from mlhealth.queries.timeline import Span, as_data, as_markdown, timeline
 
     if format_ not in ("json", "markdown"):
         raise ConfigError(f"--format {format_}: write json or markdown")

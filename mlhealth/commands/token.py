@@ -96,7 +96,7 @@ def revoke(
 
 
 def _tokens(config: Path) -> Tokens:
-    from mlhealth.config import load
+    from mlhealth.config.service import load
     from mlhealth.store.database import Database
     from mlhealth.store.schema import ensure
     from mlhealth.store.tokens import Tokens

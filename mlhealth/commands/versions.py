@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.comparison import Comparison, Difference
-    from mlhealth.promotion import Promotion
+    from mlhealth.versions.comparison import Comparison, Difference
+    from mlhealth.versions.promotion import Promotion
 
 group = typer.Typer(
     name="versions", help="Versions of a model: compare, promote, roll back, mark.", no_args_is_help=True
@@ -32,7 +32,7 @@ def list_command(model: Model, config: ConfigPath = _DEFAULT) -> None:
     """List a model's versions: expected, live or retired, which is the champion, and which is deployed."""
     from mlhealth.alerts.mlflow_registry import configured_registry
     from mlhealth.commands.baseline_store import opened
-    from mlhealth.version_queries import versions
+    from mlhealth.queries.versions import versions
 
     settings, database = opened(config)
     registry = configured_registry(settings.registry)
@@ -57,8 +57,8 @@ def compare(
     import orjson
 
     from mlhealth.commands.baseline_store import opened
-    from mlhealth.version_queries import Versus
-    from mlhealth.version_queries import compare as compared
+    from mlhealth.queries.versions import Versus
+    from mlhealth.queries.versions import compare as compared
 
     _, database = opened(config)
     found = compared(database, Versus(model, champion, challenger))
@@ -71,7 +71,7 @@ def compare(
 @group.command("promote")
 def promote(model: Model, version: Version, note: Note, by: By, config: ConfigPath = _DEFAULT) -> None:
     """Make a version the champion, at the registry too where one is configured."""
-    from mlhealth.promotion import Hand
+    from mlhealth.versions.promotion import Hand
 
     typer.echo(_promotion(config).promote(model, version, Hand(by, note)))
 
@@ -79,7 +79,7 @@ def promote(model: Model, version: Version, note: Note, by: By, config: ConfigPa
 @group.command("rollback")
 def rollback(model: Model, note: Note, by: By, config: ConfigPath = _DEFAULT) -> None:
     """Make the champion before the present one the champion again."""
-    from mlhealth.promotion import Hand
+    from mlhealth.versions.promotion import Hand
 
     typer.echo(_promotion(config).roll_back(model, Hand(by, note)))
 
@@ -117,7 +117,7 @@ def _promotion(config: Path) -> Promotion:
     from mlhealth.alerts.mlflow_registry import configured_registry
     from mlhealth.clock import SystemClock
     from mlhealth.commands.baseline_store import opened
-    from mlhealth.promotion import Promotion
+    from mlhealth.versions.promotion import Promotion
 
     settings, database = opened(config)
     return Promotion(database, configured_registry(settings.registry), SystemClock())

@@ -10,7 +10,7 @@ import pandas as pd
 from mlhealth.clock import DAY, from_iso
 from mlhealth.demo import loans
 from mlhealth.demo.story import TIME, Chapter, Slice, Story, Verdict
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 YEAR_START = from_iso("2025-01-01T00:00:00Z")
 ROWS_PER_DAY = 500

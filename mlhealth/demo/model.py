@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from mlhealth.schema import Task, canonical_text
+from mlhealth.schema.model_schema import Task, canonical_text
 
 PREDICTION = "prediction"
 

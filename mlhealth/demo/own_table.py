@@ -17,8 +17,8 @@ from mlhealth.clock import HOUR, from_iso
 from mlhealth.demo.model import DeployedModel, train
 from mlhealth.demo.story import TIME, Chapter, Slice, Story, Verdict
 from mlhealth.errors import DataError
-from mlhealth.schema import Task
-from mlhealth.tables import read_table
+from mlhealth.files.tables import read_table
+from mlhealth.schema.model_schema import Task
 
 TRAIN_SHARE, REFERENCE_SHARE = 0.4, 0.25
 MAX_TRAIN, MAX_REFERENCE = 20_000, 8_000

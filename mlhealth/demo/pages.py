@@ -10,7 +10,7 @@ from mlhealth.api.app import create_app
 from mlhealth.api.services import Services
 from mlhealth.dashboards.web.settings_page import settings_page
 from mlhealth.demo.run import Stage
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.store.tokens import Tokens
 
 

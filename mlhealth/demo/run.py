@@ -19,11 +19,11 @@ from mlhealth.demo.setting import labelled, logged, write_config, write_schema
 from mlhealth.demo.story import TIME, Chapter, Slice, Story
 from mlhealth.estimators.base import PRIMARY
 from mlhealth.fit import fit
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.records import WindowReport
-from mlhealth.schema import Task
-from mlhealth.schema_file import complete
-from mlhealth.scorer import open_scorer
+from mlhealth.schema.file import complete
+from mlhealth.schema.model_schema import Task
+from mlhealth.scorers.opening import open_scorer
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, WATERMARK_HEADER
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import baselines

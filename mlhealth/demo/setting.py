@@ -10,12 +10,12 @@ import pyarrow as pa
 import yaml
 
 from mlhealth.clock import format_duration
-from mlhealth.config import Config, load
+from mlhealth.config.service import Config, load
 from mlhealth.demo.model import PREDICTION, DeployedModel, score_name
 from mlhealth.demo.neighbours import SECRET
 from mlhealth.demo.story import TIME, Story
-from mlhealth.schema import Task
-from mlhealth.schema_file import SchemaFile, load_schema
+from mlhealth.schema.file import SchemaFile, load_schema
+from mlhealth.schema.model_schema import Task
 
 ID = "event_id"
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 TIME = "ts"
 """Event time column of every slice, integer microseconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mlhealth.clock import Clock
-from mlhealth.config import Config, InboxConfig
+from mlhealth.config.service import Config, InboxConfig
 from mlhealth.doctor.findings import Finding, Severity
 from mlhealth.doctor.kafka_checks import Checkpoints, check_kafka
 from mlhealth.doctor.service_checks import check_configuration, check_folder, check_inbox, check_models

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.errors import DataError
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.intervals import Answering, value_estimates
@@ -16,7 +16,7 @@ from mlhealth.estimators.posterior import CLASSIFICATION
 from mlhealth.estimators.reference import Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from mlhealth.estimators.posterior import CLASSIFICATION
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.weighted import weighted_metric, weighted_variance
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
 from mlhealth.estimators.posterior import Posterior, PosteriorEstimator

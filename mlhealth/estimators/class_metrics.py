@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlhealth.estimators.metric_names import confusion_cell, cost_matrix
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import ModelSchema, Task
+from mlhealth.schema.model_schema import ModelSchema, Task
 
 Floats = NDArray[np.float64]
 LEAST_MASS = 1.0

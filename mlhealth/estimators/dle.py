@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.intervals import Answering, loss_estimates
 from mlhealth.estimators.loss_model import LossModel, fit_loss_model
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 @dataclass(frozen=True)

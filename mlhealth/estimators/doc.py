@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
 from mlhealth.estimators.intervals import Answering, value_estimates
@@ -19,7 +19,7 @@ from mlhealth.estimators.reference import Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.weighted import weighted_metric
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 TILTS = 60

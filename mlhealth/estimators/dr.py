@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.class_metrics import ClassOutcomes, evaluate_classes
 from mlhealth.estimators.domain import domain_weights
@@ -21,7 +21,7 @@ from mlhealth.estimators.loss_model import LossModel, fit_loss_model
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 Values = dict[str, tuple[float, float] | str]

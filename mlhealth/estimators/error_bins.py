@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.boosting import random_folds
 from mlhealth.estimators.encode import Encoder, bearable, with_outputs
 from mlhealth.estimators.intervals import LossModelError

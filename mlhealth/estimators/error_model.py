@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.boosting import KEPT, FoldModels, cross_fit, random_folds
 from mlhealth.estimators.calibration import ClassCalibrator, Isotonic, choose_calibrator, fit_probability
 from mlhealth.estimators.encode import Encoder, with_outputs

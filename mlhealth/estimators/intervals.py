@@ -20,7 +20,7 @@ from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.reference import Reference
 from mlhealth.estimators.rows import Rows
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 Floats = NDArray[np.float64]
 COUNTED = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "confusion:")

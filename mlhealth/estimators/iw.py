@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.domain import domain_weights
 from mlhealth.estimators.intervals import Answering, value_estimates
@@ -14,7 +14,7 @@ from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.weighted import weighted_metric, weighted_variance
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 @dataclass(frozen=True)

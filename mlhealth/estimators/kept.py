@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.encode import Encoder, with_outputs
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhealth.errors import ConfigError
-from mlhealth.schema import ModelSchema, Task
+from mlhealth.schema.model_schema import ModelSchema, Task
 
 INFINITY = float("inf")
 

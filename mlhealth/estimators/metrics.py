@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import ReferenceMetric
+from mlhealth.baseline.record import ReferenceMetric
 from mlhealth.estimators.class_metrics import ClassOutcomes, evaluate_classes
 from mlhealth.estimators.loss_metrics import LossMoments, evaluate_losses, row_losses
 from mlhealth.estimators.metric_names import Metric, confusion_metrics, default_metrics, metric_of

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.errors import DataError
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.cbpe import CBPE
@@ -27,7 +27,7 @@ from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 WIDENED, OUT_OF_SUPPORT = 0.7, 0.88
 """Misfit (0: all is explained, 1: nothing is) from which an estimate is widened, or beyond the reference's support."""

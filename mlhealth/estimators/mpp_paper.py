@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.calibration import Isotonic, fit_probability
 from mlhealth.estimators.encode import Encoder, with_outputs
@@ -18,7 +18,7 @@ from mlhealth.estimators.intervals import Answering, value_estimates
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 TOLERANCES = 12

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
 from mlhealth.estimators.error_bins import ErrorBins, fit_error_bins
@@ -17,7 +17,7 @@ from mlhealth.estimators.intervals import Answering, class_estimates, loss_estim
 from mlhealth.estimators.reference import FEW_ERRORS, Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mlhealth.estimators.intervals import Answering, class_estimates
 from mlhealth.estimators.reference import Reference
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
 

@@ -11,7 +11,7 @@ from functools import cache
 import mlhealth.estimators as package
 from mlhealth.errors import ConfigError
 from mlhealth.estimators.base import Estimator
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 def _classes() -> Iterator[type[Estimator]]:

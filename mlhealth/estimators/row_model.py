@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.estimators.base import Estimator
 from mlhealth.estimators.few_labels import row_expectations
 from mlhealth.estimators.loss_metrics import row_losses

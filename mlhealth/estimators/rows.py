@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlhealth.errors import DataError
 from mlhealth.events.batch import LABEL, PREDICTION, score_columns
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 
 @dataclass(frozen=True)

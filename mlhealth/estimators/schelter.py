@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.intervals import Answering, value_estimates
 from mlhealth.estimators.made_up import MadeUp, made_up_windows
@@ -19,7 +19,7 @@ from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import ModelSchema, Task
+from mlhealth.schema.model_schema import ModelSchema, Task
 
 Floats = NDArray[np.float64]
 TINY = 1e-12

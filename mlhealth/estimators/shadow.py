@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mlhealth.estimators.views import RedundantViews
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 REGIONS = ("north", "south", "east")
 

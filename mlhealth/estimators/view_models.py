@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.calibration import ClassCalibrator
 from mlhealth.estimators.encode import Encoder, bearable
 from mlhealth.estimators.rows import Rows

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.boosting import FoldModels, cross_fit
 from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
@@ -21,7 +21,7 @@ from mlhealth.estimators.reference import Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.view_models import Views, class_signals, fit_views, value_signals
 from mlhealth.records import PerformanceEstimate
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 Values = dict[str, tuple[float, float] | str]

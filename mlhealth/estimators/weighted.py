@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mlhealth.estimators.class_metrics import ClassOutcomes, evaluate_classes
 from mlhealth.estimators.kept import KeptRows
 from mlhealth.estimators.loss_metrics import LossMoments, evaluate_losses, row_losses
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 Floats = NDArray[np.float64]
 

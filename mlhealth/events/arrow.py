@@ -12,7 +12,7 @@ from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import Origin, normalise
 from mlhealth.records import Rejection
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 
 def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = False) -> Decoded:

@@ -20,7 +20,7 @@ from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.personal import protected, protected_lines
 from mlhealth.records import Rejection
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 JSON = "json"
 ARROW = "arrow"

@@ -23,7 +23,7 @@ from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD, Origin, normalise
 from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
-from mlhealth.schema import ModelSchema, Storage
+from mlhealth.schema.model_schema import ModelSchema, Storage
 
 _STORED = {
     Storage.FLOAT: pa.float64(),

@@ -8,7 +8,7 @@ from mlhealth.errors import DataError
 from mlhealth.events.bodies import CONTENT_TYPES, Body, UnknownContentType
 from mlhealth.events.labels import LABEL_FORMAT, DecodedLabels, decode_labels
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 _REQUEST = Partition("request", 0)
 

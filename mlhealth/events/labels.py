@@ -28,7 +28,7 @@ from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD, keyed_ids
 from mlhealth.events.timestamps import UNKNOWN, to_micros
 from mlhealth.records import Rejection
-from mlhealth.schema import ModelSchema, canonical_text
+from mlhealth.schema.model_schema import ModelSchema, canonical_text
 
 LABEL_FORMAT = "label"
 """The format header's value for messages that hold labels."""

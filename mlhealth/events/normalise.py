@@ -15,7 +15,7 @@ from mlhealth.events.keys import address_keys, row_number_keys, text_keys
 from mlhealth.events.personal import protected
 from mlhealth.events.text import is_number, is_text, plain, to_text
 from mlhealth.records import Rejection
-from mlhealth.schema import Feature, FeatureType, ModelSchema
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema
 
 ID_FIELD = "__id"
 """Column that carries an event's id where the schema names none; written by `replay`."""

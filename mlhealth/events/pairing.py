@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mlhealth.config.payload import PairingConfig
 from mlhealth.errors import DataError
 from mlhealth.events.envelope import REQUEST, RESPONSE, Half, Pair, unpacked
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.payload_config import PairingConfig
 
 Key = tuple[str, str, str, str]
 """Model, version, id and kind of a half."""

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from mlhealth.events.text import to_text
-from mlhealth.schema import ModelSchema, canonical_text
+from mlhealth.schema.model_schema import ModelSchema, canonical_text
 
 KEY = "MLHEALTH_PII_KEY"
 HASH, DROP = "hash", "drop"

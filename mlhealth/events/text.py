@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlhealth.schema import canonical_text
+from mlhealth.schema.model_schema import canonical_text
 
 _LARGEST_EXACT = 2.0**53
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlhealth.schema import canonical_text
+from mlhealth.schema.model_schema import canonical_text
 
 
 def column_of(values: list[Any], *, number: bool) -> pa.Array:

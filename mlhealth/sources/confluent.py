@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from mlhealth.config import KafkaConfig
+from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source

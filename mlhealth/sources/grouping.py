@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlhealth.clock import from_iso
-from mlhealth.config import KafkaConfig
+from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition

@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from mlhealth.config import KafkaConfig, KafkaSecurity
+from mlhealth.config.service import KafkaConfig, KafkaSecurity
 from mlhealth.errors import ConfigError, MlhealthError, SourceUnavailable
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from mlhealth import outbound
+from mlhealth.config.payload import SchemaRegistryConfig
 from mlhealth.errors import DataError, SourceUnavailable
 from mlhealth.events.formats.base import WriterSchema
-from mlhealth.payload_config import SchemaRegistryConfig
 
 _MOST_REFERENCES = 100
 _MOST_UNKNOWN = 10_000

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from mlhealth import baseline_files
-from mlhealth.baseline import Baseline
+from mlhealth.baseline import files as baseline_files
+from mlhealth.baseline.record import Baseline
 from mlhealth.errors import ConflictError, NotFoundError
 from mlhealth.store import audit
 from mlhealth.store.database import insert_missing

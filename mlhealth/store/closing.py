@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from mlhealth.events.messages import Partition
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.report_json import from_data, to_data
 from mlhealth.store import event_ids

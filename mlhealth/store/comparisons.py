@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from mlhealth.labels.track_record import Comparison
 from mlhealth.records import WindowReport
 from mlhealth.store.closing import ModelVersion
 from mlhealth.store.database import upsert
 from mlhealth.store.label_tables import comparisons
-from mlhealth.track_record import Comparison
 
 
 def compare(connection: Connection, found: Iterable[WindowReport]) -> None:

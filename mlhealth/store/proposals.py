@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from mlhealth.baseline_comparison import BaselineComparison
 from mlhealth.clock import to_iso
 from mlhealth.errors import ConflictError, NotFoundError
 from mlhealth.records import AlertState
@@ -20,6 +19,7 @@ from mlhealth.store.baselines import Activation
 from mlhealth.store.database import insert_missing
 from mlhealth.store.tables import baseline_activations
 from mlhealth.store.trust_tables import baseline_proposals
+from mlhealth.versions.baselines import BaselineComparison
 
 PROPOSED, APPROVED, REJECTED = "proposed", "approved", "rejected"
 INCIDENTS = ("page", "critical")

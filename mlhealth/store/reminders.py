@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select
 
 from mlhealth.alerts.notice import Notice, NoticeKind, from_json
-from mlhealth.receiver_config import Reminder
+from mlhealth.config.receivers import Reminder
 from mlhealth.records import AlertState
 from mlhealth.store.alert_tables import acknowledgements, alerts, notification_log, outbox
 

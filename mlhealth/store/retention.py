@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 
 from mlhealth.clock import DAY
-from mlhealth.profile import ProfileLayout, WindowProfile
+from mlhealth.profile.window_profile import ProfileLayout, WindowProfile
 from mlhealth.store import baselines
 from mlhealth.store.database import Database, upsert
 from mlhealth.store.inbox import forget_requests

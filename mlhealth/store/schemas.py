@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from mlhealth.clock import SECOND, Clock
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.store import baselines
 from mlhealth.store.database import Database
 

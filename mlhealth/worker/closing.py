@@ -14,10 +14,11 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from mlhealth.alerts.rules import RuleSet
-from mlhealth.budget import BudgetLimits
+from mlhealth.budget.evidence import BudgetLimits
 from mlhealth.clock import SECOND
 from mlhealth.events.messages import Partition
-from mlhealth.profile import WindowProfile
+from mlhealth.labels.track_record import TrackRecord, numbers_of, track_records
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels
@@ -26,7 +27,6 @@ from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Sta
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
 from mlhealth.store.revising import revise
-from mlhealth.track_record import TrackRecord, numbers_of, track_records
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
 from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.labelling import Labelling, joined

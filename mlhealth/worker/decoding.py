@@ -14,7 +14,7 @@ from mlhealth.events.formats.framed import FramedFormat
 from mlhealth.events.json import Decoded
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages
-from mlhealth.schema import canonical_text
+from mlhealth.schema.model_schema import canonical_text
 from mlhealth.sources.base import Address
 
 __all__ = ["Decoded", "by_model", "decode"]

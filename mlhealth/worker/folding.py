@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from mlhealth.alerts.context import NO_CIRCUMSTANCES, Circumstances
 from mlhealth.alerts.engine import EngineState, Step, step
 from mlhealth.alerts.rules import RuleSet
-from mlhealth.budget import BudgetLimits, Ledger
+from mlhealth.budget.evidence import BudgetLimits, Ledger
 from mlhealth.records import WindowReport
 
 LimitsOf = Callable[[str], BudgetLimits]

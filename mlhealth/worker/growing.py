@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from mlhealth.events.batch import KEY, TIME, EventBatch
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.profile import ProfileLayout, WindowProfile
-from mlhealth.sampling import GrowingSample
+from mlhealth.profile.sampling import GrowingSample
+from mlhealth.profile.tally import Grouping
+from mlhealth.profile.window_profile import ProfileLayout, WindowProfile
 from mlhealth.sources.base import Address
 from mlhealth.store.checkpoints import Count, PartialKey, StoredPartial
 from mlhealth.store.event_ids import IdPlace
-from mlhealth.tally import Grouping
 from mlhealth.windows import window_start
 from mlhealth.worker.duplicates import EventIds
 from mlhealth.worker.models import Runtime

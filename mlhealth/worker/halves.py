@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from mlhealth.config.payload import PairingConfig
 from mlhealth.events.formats.base import Reading
 from mlhealth.events.formats.personal_halves import protected_half
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.pairing import Changes, Pairing, Waiting
-from mlhealth.payload_config import PairingConfig
 from mlhealth.sources.base import Address
 from mlhealth.worker.ledger import Ledger, address_of
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from mlhealth.events.labels import LABEL_FORMAT, decode_labels
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 from mlhealth.sources.base import Address
 from mlhealth.store.labels import Label
 from mlhealth.worker.ledger import Ledger

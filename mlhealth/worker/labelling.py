@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.events.labels import class_index
-from mlhealth.kept_sample import KeptSample
-from mlhealth.labelled import Labelled
+from mlhealth.labels.kept_sample import KeptSample
+from mlhealth.labels.labelled import Labelled
 from mlhealth.records import WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels, revising

@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Baseline
-from mlhealth.budget import BudgetLimits
-from mlhealth.config import Config, ModelConfig
+from mlhealth.baseline.record import Baseline
+from mlhealth.budget.evidence import BudgetLimits
+from mlhealth.config.service import Config, ModelConfig
 from mlhealth.configured import limits_of, settings_of
 from mlhealth.estimators.row_model import RowModel, row_model
 from mlhealth.events.formats.base import Reading, SchemaSource
-from mlhealth.kept_sample import KeptSample
-from mlhealth.labelled import LabelReader
+from mlhealth.labels.kept_sample import KeptSample
+from mlhealth.labels.labelled import LabelReader
 from mlhealth.monitor import Evaluator
-from mlhealth.profile import ProfileLayout
-from mlhealth.scorer import open_scorer
-from mlhealth.segments import segment_columns
+from mlhealth.profile.window_profile import ProfileLayout
+from mlhealth.scorers.opening import open_scorer
+from mlhealth.segments.splitting import segment_columns
 from mlhealth.sources.schema_registry import SchemaRegistry
 from mlhealth.store import baselines
 from mlhealth.store.database import Database

@@ -10,7 +10,6 @@ import jsonschema
 import pytest
 import yaml
 
-from mlhealth import config
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import configured_registry
 from mlhealth.alerts.notifiers.registry import notifier
@@ -20,7 +19,8 @@ from mlhealth.alerts.retraining.registry import training_service
 from mlhealth.alerts.rule_tests import run
 from mlhealth.alerts.rules import parse_rules
 from mlhealth.alerts.service import AlertService, More
-from mlhealth.receiver_config import RECEIVER_KINDS, TRAINING_KINDS
+from mlhealth.config import service as config
+from mlhealth.config.receivers import RECEIVER_KINDS, TRAINING_KINDS
 from tests.alert_rules import store
 from tests.contract import test_notifiers, test_training_services
 from tests.strict_receiver import receiver

@@ -9,7 +9,7 @@ from mlhealth.detectors import Panel
 from mlhealth.detectors.base import Detector
 from mlhealth.detectors.cells import CellLayout, Cells
 from mlhealth.detectors.registry import detectors
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 from tests.drift_builder import World, draw, shifted, world_of
 

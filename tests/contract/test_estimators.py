@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import skops.io
 
-from mlhealth.baseline import FittedState
+from mlhealth.baseline.record import FittedState
 from mlhealth.errors import DataError
 from mlhealth.estimators.base import PRIMARY, Estimator, FitInputs
 from mlhealth.estimators.metric_names import default_metrics, metric_of
@@ -24,7 +24,7 @@ from mlhealth.estimators.registry import estimators
 from mlhealth.estimators.rows import Rows
 from mlhealth.estimators.synthetic import synthetic_rows, synthetic_schema
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Feature, FeatureType, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, Storage, Task
 from mlhealth.threads import single_threaded
 
 CASES = [(name, task) for name, cls in estimators().items() for task in sorted(cls.tasks)]

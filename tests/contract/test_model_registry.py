@@ -12,8 +12,8 @@ import pytest
 
 from mlhealth.alerts.mlflow_registry import MlflowRegistry
 from mlhealth.alerts.model_registry import promote, roll_back
+from mlhealth.config.receivers import MlflowConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import MlflowConfig
 from tests.strict_mlflow import Mlflow, Registered
 from tests.strict_receiver import Reply, receiver
 

@@ -16,8 +16,8 @@ from mlhealth.alerts.notice import NoticeKind
 from mlhealth.alerts.notifiers.base import Notification, Notifier
 from mlhealth.alerts.notifiers.registry import notifier, notifier_class
 from mlhealth.clock import SystemClock
+from mlhealth.config.receivers import RECEIVER_KINDS, ReceiverConfig
 from mlhealth.errors import DeliveryError, PermanentError
-from mlhealth.receiver_config import RECEIVER_KINDS, ReceiverConfig
 from tests.alert_rules import design_rules, window
 from tests.strict_receiver import Answer, Reply, Request, StrictReceiver, receiver
 

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from mlhealth.clock import DAY, HOUR, ManualClock
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.housekeeping import ages_of, keep_house
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import schema
 from mlhealth.store.database import Database

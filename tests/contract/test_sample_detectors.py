@@ -8,7 +8,7 @@ import pytest
 from mlhealth.detectors import multivariate
 from mlhealth.detectors.registry import sample_detectors
 from mlhealth.detectors.sample_base import SampleDetector
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 from tests.drift_builder import Column, World, draw, world_of
 

@@ -17,8 +17,8 @@ from standardwebhooks import Webhook
 from mlhealth.alerts.engine import step
 from mlhealth.alerts.retraining.base import Job, TrainingService
 from mlhealth.alerts.retraining.registry import service_class, training_service
+from mlhealth.config.receivers import TRAINING_KINDS, TrainingConfig
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
-from mlhealth.receiver_config import TRAINING_KINDS, TrainingConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 from tests.alert_rules import design_rules, window
 from tests.strict_receiver import Answer, Reply, Request, StrictReceiver, receiver

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from mlhealth.alerts.rules import parse_rules
-from mlhealth.config import Config
-from mlhealth.schema_file import SchemaFile
-from mlhealth.strict_yaml import parse, validated
+from mlhealth.config.service import Config
+from mlhealth.config.strict_yaml import parse, validated
+from mlhealth.schema.file import SchemaFile
 from tests.docs.snippets import ROOT, documents
 
 _YAML = re.compile(r"^```yaml\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

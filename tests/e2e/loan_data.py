@@ -11,7 +11,7 @@ import skops.io
 
 from mlhealth.demo import loan_year, loans
 from mlhealth.demo.model import DeployedModel, train
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 START = pd.Timestamp("2026-03-01", tz="UTC")
 ROWS_PER_HOUR = 1_000

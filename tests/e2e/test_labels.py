@@ -12,7 +12,7 @@ import pyarrow.csv as arrow_csv
 import pytest
 from kafka import KafkaProducer
 
-from mlhealth.baseline_files import save
+from mlhealth.baseline.files import save
 from mlhealth.clock import MINUTE, to_iso
 from mlhealth.records import LabelDesign, WindowReport
 from tests.servers.kafka_broker import KafkaCluster

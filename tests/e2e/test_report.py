@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 from mlhealth.clock import HOUR
 from mlhealth.dashboards.report import Review, review, to_html, to_markdown, truth
 from mlhealth.errors import NotFoundError
-from mlhealth.queries import Period
+from mlhealth.queries.reports import Period
 from tests.report_builder import START, reports
 from tests.store_builder import NOW, FilledStore
 

@@ -19,12 +19,12 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from kafka import KafkaProducer
 
-from mlhealth.baseline import Baseline
-from mlhealth.baseline_files import from_bytes, save, to_bytes
+from mlhealth.baseline.files import from_bytes, save, to_bytes
+from mlhealth.baseline.record import Baseline
 from mlhealth.client import Columns, Http, Kafka, Logger
 from mlhealth.estimate_json import report_to_dict
 from mlhealth.fit import fit
-from mlhealth.schema_file import load_schema
+from mlhealth.schema.file import load_schema
 from mlhealth.store import baselines as store
 from mlhealth.store.schema import ensure
 from tests.conftest import ROOT

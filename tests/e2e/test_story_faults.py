@@ -18,10 +18,10 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import NewPartitions
 
-from mlhealth import baseline_files
 from mlhealth.app import build, worker
+from mlhealth.baseline import files as baseline_files
 from mlhealth.clock import to_iso
-from mlhealth.config import load
+from mlhealth.config.service import load
 from mlhealth.sources.base import WATERMARK_HEADER
 from mlhealth.store.closing import snapshot
 from mlhealth.threads import single_threaded

@@ -9,7 +9,7 @@ from mlhealth.alerts import backoff
 from mlhealth.alerts.dispatch import Dispatcher, Options, Receiver
 from mlhealth.alerts.notifiers.registry import notifier
 from mlhealth.clock import SECOND
-from mlhealth.receiver_config import ReceiverConfig
+from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.store.database import Database
 
 

@@ -12,7 +12,7 @@ from mlhealth.alerts.dispatch import Dispatcher, Options, Receiver
 from mlhealth.alerts.engine import START, step
 from mlhealth.alerts.notifiers.registry import notifier
 from mlhealth.clock import SystemClock
-from mlhealth.receiver_config import ReceiverConfig
+from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.store.alert_tables import record
 from tests.alert_rules import design_rules, store, window
 from tests.servers.monitoring import Factory

@@ -18,7 +18,7 @@ from mlhealth.api.app import create_app
 from mlhealth.api.services import Services
 from mlhealth.clock import DAY, SECOND, ManualClock
 from mlhealth.errors import AuthError
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 from mlhealth.store import audit, retraining
 from mlhealth.store.alert_tables import record

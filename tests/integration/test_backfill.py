@@ -16,7 +16,7 @@ from mlhealth.backfill.engines.registry import engine
 from mlhealth.backfill.run import Backfill, Place
 from mlhealth.backfill.stretches import stretches
 from mlhealth.backfill.tables.opening import kind_at, open_pieces
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, SECOND
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.sources.memory import MemoryLog, MemorySource

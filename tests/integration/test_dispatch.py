@@ -19,7 +19,7 @@ from mlhealth.alerts.matchers import Matcher
 from mlhealth.alerts.notifiers.registry import notifier
 from mlhealth.alerts.rules import RuleSet, parse_rules
 from mlhealth.clock import HOUR, MINUTE, SECOND, ManualClock
-from mlhealth.receiver_config import ReceiverConfig
+from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.store import alert_tables, silences
 from mlhealth.store.acknowledge import acknowledge
 from mlhealth.store.database import Database

@@ -17,8 +17,8 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from mlhealth.alerts.notifiers.base import Notification
 from mlhealth.alerts.notifiers.registry import notifier
+from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
-from mlhealth.receiver_config import ReceiverConfig
 from tests.contract.test_notifiers import news
 from tests.servers.process import free_port
 

@@ -19,7 +19,7 @@ from mlhealth.api.app import create_app
 from mlhealth.api.door import Door
 from mlhealth.api.services import Services
 from mlhealth.clock import DAY, SECOND, ManualClock, to_iso
-from mlhealth.queries import Queries
+from mlhealth.queries.reports import Queries
 from mlhealth.sources.inbox import TOPIC, InboxSource, ReaderIdentity
 from mlhealth.store.database import Database
 from mlhealth.store.inbox import Inbox, InboxLimits

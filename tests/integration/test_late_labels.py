@@ -11,10 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from mlhealth.alerts.rules import parse_rules
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Partition
+from mlhealth.labels.track_record import track_records
 from mlhealth.records import HealthStatus, LabelDesign, WindowReport
 from mlhealth.report_json import from_data
 from mlhealth.sources.base import FORMAT_HEADER
@@ -23,7 +24,6 @@ from mlhealth.store import comparisons, labels
 from mlhealth.store.alert_tables import alert_transitions
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, rejections, reports
-from mlhealth.track_record import track_records
 from mlhealth.worker.loop import POINTS, Worker
 from tests.integration.test_stream_memory import Killed, killer
 from tests.servers.stream import HEADERS, START, WINDOW, Bench, loan_baseline, loan_events, loan_rows, run

@@ -15,7 +15,7 @@ from mlhealth.events.bodies import read_body
 from mlhealth.events.formats.personal_halves import protected_half
 from mlhealth.events.personal import hashed
 from mlhealth.fit import fit
-from mlhealth.schema_file import complete
+from mlhealth.schema.file import complete
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store.database import Database
 from tests.format_writers import LOANS, WRITERS, reading
@@ -29,7 +29,7 @@ PERSONAL = ("north", "south", "east")
 
 def test_a_hashed_column_is_a_feature_whose_values_nobody_sees() -> None:
     """Fitting hashes the reference too: no value of the column is anywhere in the baseline, and drift can be seen."""
-    from mlhealth.baseline_files import from_bytes, to_bytes
+    from mlhealth.baseline.files import from_bytes, to_bytes
 
     spec = loan_schema().model_copy(update={"pii": {"region": "hash", "debt": "drop"}})
     baseline = fit(loan_table(1_000), spec, methods=["cbpe"], clock=ManualClock(0))

@@ -18,8 +18,8 @@ from mlhealth.alerts.retraining.follower import Follower, Options, Service, repo
 from mlhealth.alerts.retraining.registry import training_service
 from mlhealth.alerts.rules import parse_rules
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, ManualClock
+from mlhealth.config.receivers import TrainingConfig
 from mlhealth.errors import ConflictError, NotFoundError
-from mlhealth.receiver_config import TrainingConfig
 from mlhealth.records import RetrainingRequest, RetrainingStatus, WindowReport
 from mlhealth.store import audit, retraining
 from mlhealth.store.alert_tables import record

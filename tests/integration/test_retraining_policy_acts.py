@@ -15,11 +15,11 @@ from mlhealth.alerts.mlflow_registry import MlflowRegistry
 from mlhealth.alerts.retraining.adopted import difference
 from mlhealth.alerts.service import AlertService
 from mlhealth.clock import HOUR, MINUTE, from_iso, to_iso
+from mlhealth.config.receivers import MlflowConfig
 from mlhealth.errors import ConfigError
 from mlhealth.quiet_hours import QuietHours
-from mlhealth.receiver_config import MlflowConfig
 from mlhealth.records import RetrainingStatus
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 from mlhealth.store.alert_tables import alerts, outbox
 from mlhealth.store.database import Database
 from mlhealth.store.markers import between, champions

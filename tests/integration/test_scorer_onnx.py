@@ -12,8 +12,8 @@ from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
 from mlhealth.errors import ConfigError
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
-from mlhealth.scorer import open_scorer
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.scorers.opening import open_scorer
 
 SCHEMA = ModelSchema(
     model="loans",

@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 from kafka import KafkaProducer
 
-from mlhealth import baseline_files
-from mlhealth.baseline import Baseline
+from mlhealth.baseline import files as baseline_files
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import to_iso
 from mlhealth.records import WindowReport
 from mlhealth.sources.base import WATERMARK_HEADER

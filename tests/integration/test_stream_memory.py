@@ -10,7 +10,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND, to_iso
 from mlhealth.events.messages import Partition
 from mlhealth.records import WindowReport

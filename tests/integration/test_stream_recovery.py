@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, SECOND
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.metrics import Metrics

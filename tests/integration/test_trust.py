@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from mlhealth.baseline import Baseline
-from mlhealth.baseline_comparison import compare_baselines
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, HOUR, to_iso
 from mlhealth.errors import ConflictError, NotFoundError
 from mlhealth.feedback import Verdict
@@ -20,6 +19,7 @@ from mlhealth.records import Alert, AlertState
 from mlhealth.store import audit, baselines, feedback, proposals, schema
 from mlhealth.store.alert_tables import record_transitions
 from mlhealth.store.database import Database
+from mlhealth.versions.baselines import compare_baselines
 from tests.servers.stream import START, loan_rows, loan_schema
 
 NOW = START + 30 * DAY

@@ -21,7 +21,16 @@ from mlhealth.api.app import create_app
 from mlhealth.api.services import Services
 from mlhealth.cli import app as command_line
 from mlhealth.clock import DAY, HOUR, ManualClock, to_iso
-from mlhealth.comparison import (
+from mlhealth.config.receivers import MlflowConfig
+from mlhealth.errors import ConflictError, NotFoundError
+from mlhealth.queries.reports import Queries
+from mlhealth.queries.timeline import Span, as_data, as_markdown, timeline
+from mlhealth.queries.versions import Versus, compare, versions
+from mlhealth.sources.memory import MemoryLog, MemorySource
+from mlhealth.store import audit, markers
+from mlhealth.store.database import Database
+from mlhealth.store.tokens import Tokens
+from mlhealth.versions.comparison import (
     BETTER,
     SAME,
     WORSE,
@@ -33,16 +42,7 @@ from mlhealth.comparison import (
     jensen_shannon,
     summarise,
 )  # fmt: skip
-from mlhealth.errors import ConflictError, NotFoundError
-from mlhealth.promotion import Hand, Promotion
-from mlhealth.queries import Queries
-from mlhealth.receiver_config import MlflowConfig
-from mlhealth.sources.memory import MemoryLog, MemorySource
-from mlhealth.store import audit, markers
-from mlhealth.store.database import Database
-from mlhealth.store.tokens import Tokens
-from mlhealth.timeline import Span, as_data, as_markdown, timeline
-from mlhealth.version_queries import Versus, compare, versions
+from mlhealth.versions.promotion import Hand, Promotion
 from tests.alert_rules import window
 from tests.servers.stream import START, Bench, headers, loan_baseline, loan_events, run
 from tests.strict_mlflow import Mlflow, Registered

@@ -12,8 +12,8 @@ from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.service import AlertService, More
 from mlhealth.alerts.watchdog import Scene, Watchdog, findings
 from mlhealth.clock import HOUR, MINUTE, SECOND, ManualClock
+from mlhealth.config.receivers import WatchdogConfig
 from mlhealth.errors import ConfigError
-from mlhealth.receiver_config import WatchdogConfig
 from mlhealth.store import heartbeats
 from mlhealth.store.alert_tables import outbox
 from mlhealth.store.database import Database

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlhealth.binning import Binning
-from mlhealth.bins import NumericBins
+from mlhealth.profile.binning import Binning
+from mlhealth.profile.bins import NumericBins
 
 EDGES = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=60).map(
     lambda found: tuple(sorted(found))

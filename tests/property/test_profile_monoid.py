@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlhealth.errors import BaselineError
 from mlhealth.events.batch import KEY, EventBatch
-from mlhealth.profile import ProfileLayout, WindowProfile
+from mlhealth.profile.window_profile import ProfileLayout, WindowProfile
 from tests.strategies import LAYOUT, SCHEMA, batches, contents, splits
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlhealth.events.batch import KEY, TIME, EventBatch
-from mlhealth.schema import ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import ModelSchema, Storage, Task
 from mlhealth.windows import (
     EARLIEST,
     OpenWindow,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from mlhealth.app import build, worker
-from mlhealth.config import load
+from mlhealth.config.service import load
 from mlhealth.threads import single_threaded
 
 

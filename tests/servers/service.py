@@ -72,7 +72,7 @@ class StreamService:
     @contextmanager
     def database(self) -> Iterator[Database]:
         """A connection of the test's own to the store."""
-        from mlhealth.config import load
+        from mlhealth.config.service import load
 
         opened = Database.open(load(self.config).store)
         try:

@@ -10,12 +10,12 @@ import orjson
 import pyarrow as pa
 
 from mlhealth.alerts.rules import RuleSet, parse_rules
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND, ManualClock, to_iso
-from mlhealth.config import Config
+from mlhealth.config.service import Config
 from mlhealth.fit import fit
 from mlhealth.metrics import Metrics
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, Source
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database

@@ -11,8 +11,8 @@ import pytest
 
 from mlhealth.alerts.rules import parse_rules
 from mlhealth.backtest import Outcome, outcomes, truth
+from mlhealth.files.production import Cut, read_production, reports
 from mlhealth.monitor import Evaluator
-from mlhealth.production import Cut, read_production, reports
 from tests.loans import loan_baseline, loan_table
 
 RULES = """\

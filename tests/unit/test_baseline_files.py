@@ -13,11 +13,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegress
 from sklearn.isotonic import IsotonicRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from mlhealth import baseline_files
-from mlhealth.baseline import FittedState
+from mlhealth.baseline import files as baseline_files
+from mlhealth.baseline.model_files import dump_model, load_model
+from mlhealth.baseline.record import FittedState
 from mlhealth.errors import BaselineError
-from mlhealth.model_files import dump_model, load_model
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from tests.loans import loan_baseline
 
 

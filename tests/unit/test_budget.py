@@ -9,10 +9,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlhealth.baseline import Null
-from mlhealth.budget import AlarmBudget, BudgetLimits, BudgetState, Ledger, Spread, Tally, gain, judge
-from mlhealth.budget_cost import cost, soon
-from mlhealth.budget_limits import SURE_FREEDOM
+from mlhealth.baseline.record import Null
+from mlhealth.budget.cost import cost, soon
+from mlhealth.budget.evidence import (
+    AlarmBudget,
+    BudgetLimits,
+    BudgetState,
+    Ledger,
+    Spread,
+    Tally,
+    gain,
+    judge,
+)
+from mlhealth.budget.limits import SURE_FREEDOM
+from mlhealth.budget.residuals import LEVELS, dependence
 from mlhealth.clock import DAY, HOUR
 from mlhealth.objective import Objective
 from mlhealth.records import (
@@ -24,7 +34,6 @@ from mlhealth.records import (
     WindowKey,
     WindowReport,
 )
-from mlhealth.residuals import LEVELS, dependence
 
 OBJECTIVE = Objective("accuracy", 0.05)
 LIMIT = float(np.log(2160.0))

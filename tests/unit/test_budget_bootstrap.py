@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlhealth.budget_bootstrap import LEAST, bootstrapped_limit
-from mlhealth.budget_limits import BudgetLimits, Spread, gains
+from mlhealth.budget.bootstrap import LEAST, bootstrapped_limit
+from mlhealth.budget.limits import BudgetLimits, Spread, gains
+from mlhealth.budget.residuals import dependence
 from mlhealth.objective import Objective
-from mlhealth.residuals import dependence
 
 OBJECTIVE = Objective("accuracy", 0.05)
 WINDOWS = 2_160.0

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from mlhealth.callable_scorer import callable_scorer
 from mlhealth.errors import DataError
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.scorers.calling import callable_scorer
 
 FEATURES = tuple(Feature(name, FeatureType.NUMERIC, Storage.FLOAT) for name in ("a", "b"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlhealth.clock import DAY, HOUR, MINUTE
-from mlhealth.config import json_schema, load
+from mlhealth.config.service import json_schema, load
 from mlhealth.errors import ConfigError
 
 COMPLETE = """\

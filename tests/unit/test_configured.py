@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlhealth.baseline import Baseline
-from mlhealth.config import ModelConfig, load
+from mlhealth.baseline.record import Baseline
+from mlhealth.config.service import ModelConfig, load
 from mlhealth.configured import limits_of, settings_of
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.normalise import Origin, normalise
+from mlhealth.files.production import Cut, Judging, Production, reports
 from mlhealth.monitor import Evaluator
-from mlhealth.production import Cut, Judging, Production, reports
 from mlhealth.records import HealthStatus
 from tests.servers.stream import loan_baseline, loan_rows
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlhealth.costs import Asked, CostModel
+from mlhealth.causes.costs import Asked, CostModel
 from mlhealth.estimators.rows import Rows
 from mlhealth.objective import Objective
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 OBJECTIVE = Objective("accuracy", 0.05)
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from mlhealth.alerts.rules import Known, load_rules
-from mlhealth.config import load
+from mlhealth.config.service import load
 from mlhealth.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]

@@ -9,12 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from mlhealth.bins import CategoryBins, NumericBins
 from mlhealth.clock import HOUR
 from mlhealth.dashboards import figures
 from mlhealth.dashboards.theme import DARK, LIGHT, dark_colours
 from mlhealth.dashboards.wording import headline, higher_is_better
 from mlhealth.estimators.metric_names import _CLASS_METRICS, _REGRESSION_METRICS
+from mlhealth.profile.bins import CategoryBins, NumericBins
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
 from tests.report_builder import START, Story, report, reports
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.clock import ManualClock
+from mlhealth.config.strict_yaml import parse, validated
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.fit import KEPT_ROWS, fit
-from mlhealth.schema_file import SchemaFile
-from mlhealth.strict_yaml import parse, validated
+from mlhealth.schema.file import SchemaFile
 from tests.loans import MODEL_YAML, loan_baseline, loan_schema, loan_table
 
 

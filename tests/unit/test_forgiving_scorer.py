@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 import mlhealth as mh
 from mlhealth.errors import DataError
 from mlhealth.estimators.rows import Rows
-from mlhealth.forgiving_scorer import REFUSED, ForgivingScorer
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
-from mlhealth.scorer import Answer
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.scorers.forgiving import REFUSED, ForgivingScorer
+from mlhealth.scorers.opening import Answer
 
 FEATURES = (
     Feature("size", FeatureType.NUMERIC, Storage.FLOAT),

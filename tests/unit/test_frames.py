@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from mlhealth.errors import DataError
-from mlhealth.frames import to_table
+from mlhealth.notebook.frames import to_table
 
 FRAME = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None]})
 

@@ -17,7 +17,7 @@ from mlhealth.records import (
     HealthStatus,
     PerformanceEstimate,
 )
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 OBJECTIVE = Objective("accuracy", 0.05)
 SOUND = FeatureQuality(0.0, 0.0, 0.0, 0.0)

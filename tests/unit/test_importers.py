@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from mlhealth.cli import app
 from mlhealth.errors import ConfigError
-from mlhealth.importers import from_evidently, from_nannyml
-from mlhealth.schema import FeatureType, Task
-from mlhealth.schema_file import complete, load_schema
+from mlhealth.schema.file import complete, load_schema
+from mlhealth.schema.importers import from_evidently, from_nannyml
+from mlhealth.schema.model_schema import FeatureType, Task
 from tests.loans import loan_table
 
 NANNYML = """\

@@ -20,9 +20,9 @@ from mlhealth.events.batch import ID
 from mlhealth.events.json import decode
 from mlhealth.events.labels import DecodedLabels, class_index, decode_labels
 from mlhealth.events.messages import Messages, Partition
-from mlhealth.label_file import read_label_file
-from mlhealth.schema import ModelSchema, Task
-from mlhealth.schema_file import SchemaFile, complete
+from mlhealth.labels.file import read_label_file
+from mlhealth.schema.file import SchemaFile, complete
+from mlhealth.schema.model_schema import ModelSchema, Task
 from tests.servers.stream import START, loan_rows, loan_schema
 
 SCHEMA = loan_schema()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from mlhealth.baseline import Baseline
+from mlhealth.baseline.record import Baseline
 from mlhealth.estimators.few_labels import inclusion_probabilities, suggest_labels
 from mlhealth.estimators.row_model import plain_row_model, row_model
 from mlhealth.estimators.synthetic import synthetic_rows
@@ -17,15 +17,15 @@ from mlhealth.events.batch import KEY
 from mlhealth.events.normalise import Origin, normalise
 from mlhealth.fit import fit
 from mlhealth.health import HealthInputs, score
-from mlhealth.kept_sample import KeptSample
-from mlhealth.labelled import Labelled, LabelReader
+from mlhealth.labels.kept_sample import KeptSample
+from mlhealth.labels.labelled import Labelled, LabelReader
+from mlhealth.labels.track_record import Comparison, track_records
 from mlhealth.monitor import Evaluator
 from mlhealth.objective import Objective
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import Cause, HealthStatus, LabelDesign, WindowKey, WindowReport
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 from mlhealth.store.labels import Draw, drawn
-from mlhealth.track_record import Comparison, track_records
 from tests.servers.stream import loan_baseline, loan_rows, loan_schema
 
 ROWS = 2_000

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlhealth.bins import CategoryBins, NumericBins
-from mlhealth.layout import NUMERIC_BINS, TOP_CATEGORIES, category_bins, numeric_bins
+from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.profile.layout import NUMERIC_BINS, TOP_CATEGORIES, category_bins, numeric_bins
 
 
 def test_few_distinct_values_have_a_bin_each() -> None:

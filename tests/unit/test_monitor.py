@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mlhealth.baseline_files import from_bytes, to_bytes
+from mlhealth.baseline.files import from_bytes, to_bytes
 from mlhealth.errors import ConfigError
 from mlhealth.estimate_json import report_to_dict
 from mlhealth.events.normalise import Origin, normalise
 from mlhealth.monitor import EvaluationSettings, Evaluator, evaluate
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import EstimateStatus, HealthStatus, WindowKey
 from tests.loans import loan_baseline, loan_table
 

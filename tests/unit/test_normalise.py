@@ -13,7 +13,7 @@ from mlhealth.events.keys import row_number_keys, text_keys
 from mlhealth.events.normalise import ID_FIELD, Normalised, Origin, normalise
 from mlhealth.events.text import to_text
 from mlhealth.events.timestamps import UNKNOWN, to_micros
-from mlhealth.schema import canonical_text
+from mlhealth.schema.model_schema import canonical_text
 from tests.strategies import SCHEMA, table_of
 
 ROW = {

@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 
 import mlhealth as mh
+from mlhealth.files.production import Cut, read_production, reports
 from mlhealth.monitor import Evaluator
-from mlhealth.production import Cut, read_production, reports
 
 SCHEMA = {
     "model": "churn",

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from mlhealth import outbound
+from mlhealth.config.outbound import OutboundConfig
 from mlhealth.outbound import ForbiddenAddress, Policy, resolved
-from mlhealth.outbound_config import OutboundConfig
 from tests.web_server import served
 
 METADATA = ("169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "::ffff:169.254.169.254")

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlhealth.clock import SECOND
+from mlhealth.config.payload import PairingConfig
 from mlhealth.errors import ConfigError
 from mlhealth.events.envelope import unpacked_pair
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.pairing import Paired, Pairing
-from mlhealth.payload_config import PairingConfig
 from mlhealth.sources.base import Address
 from mlhealth.sources.halves import check_alike
 from mlhealth.store import halves, schema

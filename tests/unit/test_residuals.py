@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlhealth.budget_limits import BudgetLimits, Spread
-from mlhealth.estimators.base import FitInputs
-from mlhealth.estimators.cbpe import CBPE
-from mlhealth.estimators.synthetic import synthetic_rows
-from mlhealth.objective import Objective
-from mlhealth.residuals import (
+from mlhealth.budget.limits import BudgetLimits, Spread
+from mlhealth.budget.residuals import (
     DEVIATION,
     FEWEST_WINDOWS,
     NULL,
@@ -20,6 +16,10 @@ from mlhealth.residuals import (
     replay,
     residual_nulls,
 )
+from mlhealth.estimators.base import FitInputs
+from mlhealth.estimators.cbpe import CBPE
+from mlhealth.estimators.synthetic import synthetic_rows
+from mlhealth.objective import Objective
 
 OBJECTIVE = Objective("accuracy", 0.05)
 

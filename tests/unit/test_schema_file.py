@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from mlhealth.config.strict_yaml import parse, validated
 from mlhealth.errors import ConfigError
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
-from mlhealth.schema_file import CompletedSchema, SchemaFile, complete
-from mlhealth.strict_yaml import parse, validated
+from mlhealth.schema.file import CompletedSchema, SchemaFile, complete
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 from tests.loans import loan_schema, loan_table
 
 TABLE = pa.table(

@@ -17,8 +17,8 @@ import pytest
 
 from mlhealth.errors import ConfigError, DataError, ScorerUnavailable
 from mlhealth.estimators.rows import Rows, rows_from_table
-from mlhealth.schema import Feature, FeatureType, Storage
-from mlhealth.scorer import Budget, ScorerSettings, open_scorer, original_features
+from mlhealth.schema.model_schema import Feature, FeatureType, Storage
+from mlhealth.scorers.opening import Budget, ScorerSettings, open_scorer, original_features
 from tests.strategies import SCHEMA, batch_of
 
 EVENTS: list[dict[str, Any]] = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mlhealth.clock import HOUR
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import KEY, TIME, EventBatch
-from mlhealth.production import Cut
-from mlhealth.slicing import row_windows, time_windows
+from mlhealth.files.production import Cut
+from mlhealth.files.slicing import row_windows, time_windows
 from tests.strategies import batches
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlhealth.errors import DataError
-from mlhealth.tables import read_table, require_columns
+from mlhealth.files.tables import read_table, require_columns
 
 
 def test_csv_and_parquet_hold_the_same(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import mlhealth as mh
 from mlhealth.answering import answered
 from mlhealth.errors import ConfigError, DataError, DeliveryError
 from mlhealth.handing_in import hand_in
-from mlhealth.notebook import schema_of
-from mlhealth.schema_file import SchemaFile
+from mlhealth.notebook.api import schema_of
+from mlhealth.schema.file import SchemaFile
 from mlhealth.training import BaselineCallback
 
 

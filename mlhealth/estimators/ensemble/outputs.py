@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 Floats = NDArray[np.float64]
 SATURATED = 7.0

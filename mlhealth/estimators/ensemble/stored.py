@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlhealth.estimators.rows import Rows
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 
 def rows_to_data(rows: Rows) -> tuple[dict[str, Any], dict[str, NDArray[np.generic]]]:

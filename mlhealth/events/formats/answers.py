@@ -9,7 +9,7 @@ from mlhealth.errors import DataError
 from mlhealth.events.formats.base import Reading
 from mlhealth.events.formats.requests import csv_rows
 from mlhealth.events.formats.tensors import Tensor, tensor
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 _CUT = 0.5
 """From which score on the positive class is what a binary model that logs no class has said."""

@@ -14,11 +14,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
+from mlhealth.config.payload import PayloadConfig
 from mlhealth.errors import ConfigError
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
-from mlhealth.payload_config import PayloadConfig
-from mlhealth.schema import ModelSchema
+from mlhealth.schema.model_schema import ModelSchema
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD, Origin, normalise
 from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
-from mlhealth.schema import Feature, ModelSchema, Storage
+from mlhealth.schema.model_schema import Feature, ModelSchema, Storage
 
 Fault = tuple[int, int, str]
 """Position of a message, row within it, and what is wrong with it."""

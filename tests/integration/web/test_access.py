@@ -9,8 +9,8 @@ import pytest
 
 from mlhealth.api.access import COOKIE, check_address
 from mlhealth.clock import HOUR
+from mlhealth.config.listen import ListenConfig
 from mlhealth.errors import AuthError, ConfigError, NotFoundError
-from mlhealth.listen_config import ListenConfig
 from tests.integration.web.client import HTML, Reach, bearer, login
 from tests.store_builder import FilledStore
 from tests.web_server import application

@@ -41,7 +41,7 @@ def test_a_baseline_may_wait(address: str) -> None:
 
 def test_what_is_no_baseline_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that are damaged are answered with the reason, and nothing is stored."""
-    monkeypatch.setattr("mlhealth.baseline_files.to_bytes", lambda baseline: b"nonsense")
+    monkeypatch.setattr("mlhealth.baseline.files.to_bytes", lambda baseline: b"nonsense")
     with pytest.raises(ConfigError, match=r"answered 4\d\d: .*the body"):
         hand_in(loan_baseline(), address)
 

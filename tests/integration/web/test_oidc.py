@@ -15,7 +15,7 @@ from mlhealth.api.app import create_app
 from mlhealth.api.oidc import Oidc
 from mlhealth.api.services import Services
 from mlhealth.clock import SystemClock
-from mlhealth.listen_config import Grant, OidcConfig
+from mlhealth.config.listen import Grant, OidcConfig
 from tests.integration.web.client import Reach, bearer
 from tests.store_builder import FilledStore
 from tests.web_server import served

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from mlhealth.api.app import create_app
 from mlhealth.api.door import Door
 from mlhealth.api.services import Services
-from mlhealth.listen_config import ListenConfig, RateConfig
+from mlhealth.config.listen import ListenConfig, RateConfig
 from mlhealth.store.inbox import Inbox
 from tests.store_builder import FilledStore
 from tests.web_server import served

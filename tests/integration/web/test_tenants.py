@@ -11,7 +11,7 @@ import pytest
 from mlhealth.api.app import create_app
 from mlhealth.api.door import Door
 from mlhealth.api.services import Services
-from mlhealth.listen_config import ListenConfig, RateConfig
+from mlhealth.config.listen import ListenConfig, RateConfig
 from mlhealth.store.inbox import Inbox
 from mlhealth.store.tokens import TokenRequest, parse_scopes
 from tests.integration.web.client import VERSION, Reach, bearer, login

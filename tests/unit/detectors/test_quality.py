@@ -7,7 +7,7 @@ import pytest
 
 from mlhealth.detectors import Panel, main_drift
 from mlhealth.detectors.quality import describe, severe
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import FeatureQuality
 from tests.drift_builder import World, draw, world_of
 

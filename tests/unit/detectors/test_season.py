@@ -12,7 +12,7 @@ from mlhealth.clock import DAY, HOUR
 from mlhealth.detectors import Panel, Season, SeasonalPanel, main_drift
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import TIME, EventBatch
-from mlhealth.profile import WindowProfile
+from mlhealth.profile.window_profile import WindowProfile
 from tests.drift_builder import World, batch_of, world_of
 
 ROWS = 12_000

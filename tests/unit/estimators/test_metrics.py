@@ -14,7 +14,7 @@ from mlhealth.estimators.metric_names import confusion_metrics, default_metrics,
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.rows import rows_from_table
 from mlhealth.estimators.synthetic import synthetic_rows, synthetic_schema
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 
 @pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS])

@@ -17,7 +17,7 @@ from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.mpp import Mpp
 from mlhealth.estimators.rows import Rows
 from mlhealth.records import EstimateStatus
-from mlhealth.schema import Feature, FeatureType, ModelSchema, Storage, Task
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 METRICS = ("accuracy", "roc_auc", "f1", "log_loss")
 CLASS_SCHEMA = ModelSchema(

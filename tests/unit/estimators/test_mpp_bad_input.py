@@ -19,7 +19,7 @@ from mlhealth.estimators.mpp import Mpp
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.estimators.synthetic import synthetic_rows
 from mlhealth.records import EstimateStatus, PerformanceEstimate
-from mlhealth.schema import Feature, FeatureType, Storage
+from mlhealth.schema.model_schema import Feature, FeatureType, Storage
 
 METRICS = ("accuracy", "roc_auc", "f1")
 Answered = tuple[NDArray[np.float64], NDArray[np.float64] | None]

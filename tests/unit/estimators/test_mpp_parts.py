@@ -17,7 +17,7 @@ from mlhealth.estimators.ensemble.stored import rows_of_data, rows_to_data
 from mlhealth.estimators.ensemble.weights import covariate_weights, effective_rows, label_evidence, label_mix
 from mlhealth.estimators.ensemble.words import Explanation, explain_faults
 from mlhealth.estimators.synthetic import synthetic_rows
-from mlhealth.schema import Task
+from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""What normal looked like: the record, its files, and two of them side by side."""

@@ -1,0 +1,1 @@
+"""`mlhealth.yaml`, read once and strictly: one file per block of it."""

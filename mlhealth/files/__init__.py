@@ -1,0 +1,1 @@
+"""Tables in files: read, cut into windows, judged, replayed."""

@@ -1,0 +1,1 @@
+"""What late and few labels say, and which ones to ask for."""

@@ -1,0 +1,1 @@
+"""What a model's events look like, and where that knowledge comes from."""

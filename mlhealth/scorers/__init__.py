@@ -1,0 +1,1 @@
+"""Asking the deployed model about rows, wherever it lives."""
