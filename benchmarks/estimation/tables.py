@@ -1,4 +1,4 @@
-"""Real tables as they are given: features as an estimator sees them, labels, and the split in order."""
+"""Real tables as given: features as an estimator sees them, labels, and the split (in order if there is one)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ TRAIN_ROWS, REFERENCE_ROWS, POOL_ROWS = 12_000, 5_000, 8_000
 
 @dataclass(frozen=True)
 class Table:
-    """One table: `features` as in `Rows`, `label` class indices or values, `classes` texts (empty: regression)."""
+    """One table: `features` as in `Rows`, `label` class indices or values, `classes` texts (empty: regression).
+
+    `ordered`: whether the order of its rows means anything, time or place.
+    """
 
     name: str
     task: Task
     features: pd.DataFrame
     label: NDArray[np.int64] | NDArray[np.float64]
     classes: tuple[str, ...]
+    ordered: bool = True
 
     @property
     def schema(self) -> ModelSchema:
@@ -47,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the rows of each part, in the table's order."""
+    """Positions of the rows of each part; those of train and production in the order in which they are split."""
 
     train: NDArray[np.intp]
     reference: NDArray[np.intp]
@@ -61,13 +65,13 @@ def load(folder: Path, name: str) -> Table:
     table = pd.read_parquet(folder / f"{name}.parquet").dropna(subset=[told["target"]])
     target = table.pop(told["target"])
     features = pd.DataFrame({c: _column(table[c]) for c in table if c not in ORDER_ONLY})
-    task = Task(told["task"])
+    task, ordered = Task(told["task"]), told.get("split") != "iid"
     if task is Task.REGRESSION:
-        return Table(name, task, features, target.to_numpy(float), ())
+        return Table(name, task, features, target.to_numpy(float), (), ordered)
     texts = target.map(canonical_text)
     classes = tuple(sorted(texts.unique()))
     label = pd.Categorical(texts, categories=classes).codes.astype(np.int64)
-    return Table(name, task, features, label, classes)
+    return Table(name, task, features, label, classes, ordered)
 
 
 def names(folder: Path) -> tuple[str, ...]:
@@ -75,14 +79,19 @@ def names(folder: Path) -> tuple[str, ...]:
     return tuple(json.loads((folder / "datasets.json").read_text()))
 
 
-def split(rows: int, rng: np.random.Generator) -> Split:
-    """Split in order: 40 % train, 25 % halved at random into reference and pool, 35 % production."""
+def split(rows: int, rng: np.random.Generator, *, ordered: bool = True) -> Split:
+    """Split in order: 40 % train, 25 % halved at random into reference and pool, 35 % production.
+
+    A table without an order is shuffled first: its file may be sorted by the target, as that of diamonds is by price,
+    and a model trained on the dear ones alone says nothing of drift.
+    """
+    order = np.arange(rows) if ordered else rng.permutation(rows)
     first, second = int(rows * 0.40), int(rows * 0.65)
     middle = first + rng.permutation(second - first)
     half = len(middle) // 2
-    train = rng.permutation(first)[:TRAIN_ROWS]
-    production = np.arange(second, rows)
-    return Split(np.sort(train), middle[:half][:REFERENCE_ROWS], middle[half:][:POOL_ROWS], production)
+    train = np.sort(rng.permutation(first)[:TRAIN_ROWS])
+    reference, pool = middle[:half][:REFERENCE_ROWS], middle[half:][:POOL_ROWS]
+    return Split(order[train], order[reference], order[pool], order[second:])
 
 
 def _column(values: pd.Series) -> pd.Series:

@@ -48,7 +48,7 @@ class Window:
 
 def prepare(table: Table, primary: str, seed: int) -> Case:
     """Split the table, fit the model, and ask it about every part."""
-    parts = split(len(table.label), np.random.default_rng(seed))
+    parts = split(len(table.label), np.random.default_rng(seed), ordered=table.ordered)
     model = fit_primary(table, parts.train, primary, seed)
 
     def rows(index: np.ndarray) -> Rows:
