@@ -2,6 +2,9 @@
 # Two stages: wheels are built and installed in the first; the second has Python, the environment and nothing else.
 FROM python:3.12.11-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+# The history that tells the version is not in the build's context.
+ARG VERSION=0.1.0
+ENV SETUPTOOLS_SCM_PRETEND_VERSION_FOR_MLHEALTH=$VERSION
 WORKDIR /source
 RUN python -m venv /opt/mlhealth
 COPY pyproject.toml LICENSE README.md ./

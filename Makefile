@@ -1,7 +1,7 @@
 # `make help` tells what there is. Every command does its own set-up.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format coverage e2e kafka docs screenshots system audit clean
+.PHONY: help install demo test check format coverage e2e kafka docs screenshots system audit changelog dist test-oldest clean
 BIN := .venv/bin
 WORKERS ?= 2
 
@@ -57,6 +57,16 @@ docs: install    ## write the reference from the code, build the site into site/
 
 screenshots: system install  ## docs/images/*.png from the demo, in real Chromium
 	$(BIN)/python -m scripts.screenshots
+
+changelog:       ## what the next release would say; with VERSION=0.2.0 it is written into CHANGELOG.md
+	$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
+
+dist: install    ## wheel and sdist in dist/, checked: contents, metadata, and that the sdist builds the same wheel
+	@sh scripts/dist
+
+test-oldest: install  ## unit, property and contract tests on the oldest supported versions of every direct dependency
+	@sh scripts/oldest
+	OMP_NUM_THREADS=1 .cache/oldest/bin/python -m pytest -q -n $(WORKERS) -p no:cacheprovider tests/unit tests/property tests/contract $(ARGS)
 
 clean:           ## remove caches and builds, keep .venv and .cache
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov
