@@ -6,15 +6,17 @@ Times are integer microseconds: event times where a column says since, fired_at,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint
 
-from mlhealth.alerts.engine import Step
 from mlhealth.alerts.notice import Notice, to_json
 from mlhealth.records import Alert, RetrainingRequest
 from mlhealth.store.database import insert_missing, upsert
 from mlhealth.store.tables import Serial, key, metadata
+
+if TYPE_CHECKING:
+    from mlhealth.alerts.engine import Step
 
 alerts = Table(
     "alerts",
