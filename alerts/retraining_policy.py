@@ -20,7 +20,8 @@ class RetrainPolicy:
     `cooldown`: microseconds of event time between two requests for one model version. `budget`: requests allowed in
     any 30 days. `min_rows`: rows the window must have. `min_fresh_rows`, `min_fresh_labels`: rows and labels that must
     have come in since the run of bad windows began. `causes_refused`: kinds of cause that retraining does not heal.
-    `approval`: a person must approve before the request is sent.
+    `approval`: a person must approve before the request is sent. `sample`: rows of the window that the request
+    suggests to have labelled.
     """
 
     service: str
@@ -31,6 +32,7 @@ class RetrainPolicy:
     approval: bool = False
     min_fresh_rows: int = 0
     min_fresh_labels: int = 0
+    sample: int = 50
 
 
 @dataclass(frozen=True)

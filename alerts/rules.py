@@ -88,6 +88,7 @@ class Retrain(_Strict):
     min_fresh_rows: Annotated[int, Field(ge=0)] = 0
     min_fresh_labels: Annotated[int, Field(ge=0)] = 0
     approval: bool = False
+    sample: Annotated[int, Field(ge=0, le=1_000)] = 50
     even_if_input_is_broken: bool = False
 
     @property
@@ -103,6 +104,7 @@ class Retrain(_Strict):
             approval=self.approval,
             min_fresh_rows=self.min_fresh_rows,
             min_fresh_labels=self.min_fresh_labels,
+            sample=self.sample,
         )
 
 

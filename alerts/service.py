@@ -19,6 +19,7 @@ from mlhealth.alerts.watchdog import Watchdog
 from mlhealth.config.receivers import ReceiverConfig, TrainingConfig, WatchdogConfig
 from mlhealth.errors import ConfigError
 from mlhealth.store.database import Database
+from mlhealth.versions.steward import Steward
 
 LOG = logging.getLogger("mlhealth.alerts")
 
@@ -73,6 +74,7 @@ class More:
 
     follow: FollowOptions | None = None
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
+    steward: Steward | None = None
 
 
 class AlertService:
@@ -100,6 +102,7 @@ class AlertService:
         for name in more.watchdog.notify or ():
             if name not in served:
                 raise ConfigError(f"watchdog.notify: there is no receiver {name}")
+        self._steward = more.steward
         self.watchdog = Watchdog(database, more.watchdog, tuple(served), options.clock)
 
     @staticmethod
@@ -112,13 +115,14 @@ class AlertService:
                 )
 
     def start(self, stop: threading.Event) -> list[threading.Thread]:
-        """Start delivering and following until `stop` is set; join the threads afterwards."""
+        """Start delivering, following and watching until `stop` is set; join the threads afterwards."""
+        runs = {
+            "mlhealth-dispatcher": self.dispatcher.run,
+            "mlhealth-retraining": self.follower.run,
+            "mlhealth-watchdog": self.watchdog.run,
+        } | ({"mlhealth-champions": self._steward.run} if self._steward is not None else {})
         threads = [
-            threading.Thread(
-                target=self.dispatcher.run, args=(stop,), name="mlhealth-dispatcher", daemon=True
-            ),
-            threading.Thread(target=self.follower.run, args=(stop,), name="mlhealth-retraining", daemon=True),
-            threading.Thread(target=self.watchdog.run, args=(stop,), name="mlhealth-watchdog", daemon=True),
+            threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()
         ]
         for thread in threads:
             thread.start()

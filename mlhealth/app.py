@@ -11,12 +11,13 @@ from mlhealth import outbound
 from mlhealth.alerts.approval import ApprovalLinks
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import configured_registry
+from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.retraining.follower import Options as FollowOptions
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.alerts.service import AlertService, More, RuleBook
 from mlhealth.clock import Clock, SystemClock
 from mlhealth.config.service import Config
-from mlhealth.errors import MlhealthError
+from mlhealth.errors import ConfigError, MlhealthError
 from mlhealth.metrics import Metrics
 from mlhealth.queries.alerts import AlertQueries
 from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
@@ -26,6 +27,8 @@ from mlhealth.store import schema
 from mlhealth.store.database import Database
 from mlhealth.store.tokens import Tokens
 from mlhealth.threads import single_threaded
+from mlhealth.versions.promotion import Promotion
+from mlhealth.versions.steward import Steward
 from mlhealth.worker.closing import Closer, Idleness
 from mlhealth.worker.intake import Intake
 from mlhealth.worker.loop import Fault, Pace, Parts, Worker
@@ -74,13 +77,30 @@ def _built(config: Config, database: Database, ticking: Clock) -> Service:
         links=ApprovalLinks(Tokens(database).session_secret(), config.address),
     )
     retrained = metrics.retrain_triggers
+    registry = configured_registry(config.registry)
     follow = FollowOptions(
-        registry=configured_registry(config.registry),
+        registry=registry,
         clock=ticking,
         count=lambda service, outcome: retrained.labels(service, outcome).inc(),
     )
-    alerts = AlertService(database, config.receivers, config.training, options, More(follow, config.watchdog))
+    more = More(follow, config.watchdog, _steward(config, database, registry, ticking))
+    alerts = AlertService(database, config.receivers, config.training, options, more)
     return Service(config, database, metrics, ticking, alerts, RuleBook(config.rules, alerts.known))
+
+
+def _steward(
+    config: Config, database: Database, registry: ModelRegistry | None, clock: Clock
+) -> Steward | None:
+    """Return who looks after champions; None where no model has a policy. Raises ConfigError."""
+    policies = {name: model.promotion for name, model in config.models.items() if model.promotion}
+    for name, policy in policies.items():
+        for receiver in policy.notify:
+            if receiver not in config.receivers:
+                raise ConfigError(f"models.{name}.promotion.notify: there is no receiver {receiver}")
+    if not policies:
+        return None
+    promotion = Promotion(database, registry, clock)
+    return Steward(database, lambda model: config.model(model).promotion, promotion, clock)
 
 
 def worker(service: Service, fault: Fault = lambda _: None) -> Worker:

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +21,15 @@ from mlhealth.alerts.retraining.consequences import Consequence, follow, note
 from mlhealth.alerts.retraining.judge import Verdict, WindowStatus, judge
 from mlhealth.clock import MINUTE, Clock, SystemClock, format_duration, to_iso
 from mlhealth.config.receivers import TrainingConfig
-from mlhealth.errors import DeliveryError, MlhealthError, RecoverableError
+from mlhealth.errors import DeliveryError, MlhealthError, NotFoundError, RecoverableError
+from mlhealth.queries.versions import Versus, compare
 from mlhealth.records import HealthStatus, RetrainingStatus
 from mlhealth.store import retraining
 from mlhealth.store.database import Database
 from mlhealth.store.outbox import Lease
 from mlhealth.store.tables import reports
+from mlhealth.versions.comparison import WORSE, Comparison
+from mlhealth.versions.policy import words
 
 LOG = logging.getLogger("mlhealth.alerts")
 LEASE = 5 * MINUTE
@@ -165,15 +168,32 @@ class Follower:
         now = self._clock.now()
         with self._database.read() as connection:
             windows = _windows_since(connection, row)
-        verdict = judge(row.version, row.new_version, windows, service.config.recover_within)
+        within = service.config.recover_within
+        both = self._compared(row, windows, within)
+        is_worse = both is not None and both.verdict == WORSE
+        verdict = judge(row.version, row.new_version, windows, within, is_worse=is_worse)
         if verdict is None:
             return Change({"next_at": now + service.config.poll})
         done, trouble = self._follow_verdict(row, service, verdict)
         values = {
-            "verdict": verdict.text, "recovered": verdict.recovered, "action": done.action or trouble,
+            "verdict": verdict.text, "detail": _detail(row, both),
+            "recovered": verdict.recovered, "action": done.action or trouble,
             "time_to_recovery": None if verdict.recovered is None else verdict.recovered - _alerted(row),
         }  # fmt: skip
         return Change(values, done)
+
+    def _compared(self, row: Row[Any], windows: Sequence[WindowStatus], within: int) -> Comparison | None:
+        """Return old and new version on the windows that both answered since the request; None where there is none."""
+        new = row.new_version or next((w.version for w in windows if w.version != row.version), None)
+        if new is None:
+            return None
+        try:
+            found = compare(
+                self._database, Versus(row.model, row.version, new, start=row.data_end, limit=within)
+            )
+        except NotFoundError:
+            return None
+        return found if found.windows else None
 
     def _follow_verdict(
         self, row: Row[Any], service: Service, verdict: Verdict
@@ -230,6 +250,14 @@ def report_progress(connection: Connection, id_: str, progress: Progress, now: i
         else {"status": str(progress.status), "detail": progress.detail}
     )
     retraining.change(connection, id_, values, now, row.service)
+
+
+def _detail(row: Row[Any], both: Comparison | None) -> str | None:
+    """Return what is said of a judged request: what was said before, and how the versions compare."""
+    difference = None if both is None else both.metrics.get(both.metric)
+    if both is None or difference is None or difference.value is None:
+        return row.detail
+    return "; ".join(text for text in (row.detail, f"{words(both, difference)}: {both.verdict}") if text)
 
 
 def _alerted(row: Row[Any]) -> int:

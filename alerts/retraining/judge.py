@@ -30,16 +30,19 @@ class Verdict:
     recovered: int | None = None
 
 
-def judge(old: str, new: str | None, windows: Sequence[WindowStatus], within: int) -> Verdict | None:
+def judge(
+    old: str, new: str | None, windows: Sequence[WindowStatus], within: int, *, is_worse: bool = False
+) -> Verdict | None:
     """Return the verdict from the windows since the data of the request, in order of time; None while it is too early.
 
     `new` is the version the service named; without a name, any version but `old` counts. Recovered means: within its
     first `within` windows that could be told, the new version was healthy, and is at the last of those seen. When
-    twice as many windows were judged since the job ended, and none of a new version, there is none.
+    twice as many windows were judged since the job ended, and none of a new version, there is none. `is_worse`: on the
+    windows that both versions answered the new one is surely worse, which no health of its own makes up for.
     """
     fresh = [w for w in windows if w.version != old and new in (None, w.version)]
     told = [w for w in fresh if w.status is not HealthStatus.UNKNOWN][:within]
-    if told and told[-1].status is HealthStatus.HEALTHY:
+    if told and told[-1].status is HealthStatus.HEALTHY and not is_worse:
         first = next(w.end for w in told if w.status is HealthStatus.HEALTHY)
         return Verdict(RECOVERED, first)
     if len(told) >= within:

@@ -14,6 +14,7 @@ from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
 from mlhealth.config.listen import ListenConfig
 from mlhealth.config.outbound import OutboundConfig
 from mlhealth.config.payload import PairingConfig, PayloadConfig, SchemaRegistryConfig
+from mlhealth.config.promotion import PromotionConfig
 from mlhealth.config.receivers import ReceiverConfig, RegistryConfig, TrainingConfig, WatchdogConfig
 from mlhealth.config.retention import RetentionConfig
 from mlhealth.config.strict_model import Duration, Secret, Strict
@@ -208,7 +209,8 @@ class ModelConfig(Strict):
     reference. `scorer` asks the deployed model, as in
     `mlhealth estimate --scorer`. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss
     pages, each for an equal share of the budget. `duplicates: remove` leaves out events whose id the partition already
-    brought in the same window. `topics`: which topics carry the model, where not all may.
+    brought in the same window. `topics`: which topics carry the model, where not all may. `promotion`: when a
+    challenger takes over by its comparison with the champion alone.
     """
 
     window: Duration = 60 * MINUTE
@@ -231,6 +233,7 @@ class ModelConfig(Strict):
     topics: tuple[str, ...] = ()
     labels: LabelsConfig = LabelsConfig()
     payload: PayloadConfig = PayloadConfig()
+    promotion: PromotionConfig | None = None
 
 
 class Config(Strict):

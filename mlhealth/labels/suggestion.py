@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import to_iso
@@ -61,17 +62,24 @@ class Suggestion:
 def suggest(database: Database, name: ModelVersion, start: int, wanted: Wanted, now: int) -> Suggestion:
     """Draw rows of a closed window and keep the draw; raises NotFoundError where nothing is kept of the window."""
     with database.begin() as connection:
-        found = revising.kept_sample(connection, name, start)
-        if found is None:
-            raise NotFoundError(
-                f"model {name[0]} version {name[1]} has no closed window with kept rows that starts at {to_iso(start)}"
-            )
-        baseline = baselines.load(connection, found[0])
-        sample = KeptSample.from_bytes(found[1], baseline.schema)
-        earlier = labels.draws(connection, name, start)
-        draw, suggestion = _draw(sample, baseline, wanted, _seed(name, start, len(earlier), wanted))
-        labels.add_draw(connection, name, start, draw, now)
-        labelled = labels.lookup(connection, name, sample.keys)
+        return suggest_within(connection, name, start, wanted, now)
+
+
+def suggest_within(
+    connection: Connection, name: ModelVersion, start: int, wanted: Wanted, now: int
+) -> Suggestion:
+    """Do as `suggest` does in the transaction of something else."""
+    found = revising.kept_sample(connection, name, start)
+    if found is None:
+        raise NotFoundError(
+            f"model {name[0]} version {name[1]} has no closed window with kept rows that starts at {to_iso(start)}"
+        )
+    baseline = baselines.load(connection, found[0])
+    sample = KeptSample.from_bytes(found[1], baseline.schema)
+    earlier = labels.draws(connection, name, start)
+    draw, suggestion = _draw(sample, baseline, wanted, _seed(name, start, len(earlier), wanted))
+    labels.add_draw(connection, name, start, draw, now)
+    labelled = labels.lookup(connection, name, sample.keys)
     open_rows = draw.chosen & ~np.isin(sample.keys, np.array(list(labelled), dtype=np.uint64))
     together = labels.drawn([*earlier, draw], sample.keys)
     assert together is not None

@@ -42,7 +42,10 @@ class VersionLine:
 
 @dataclass(frozen=True)
 class Versus:
-    """Which two versions of a model are compared, over windows that start in [start, end)."""
+    """Which two versions of a model are compared, over windows that start in [start, end).
+
+    `closed_after`: only windows judged after then, wall time.
+    """
 
     model: str
     champion: str
@@ -50,6 +53,7 @@ class Versus:
     start: int = 0
     end: int = FOREVER
     limit: int = 100
+    closed_after: int = -1
 
 
 def versions(database: Database, model: str) -> list[VersionLine]:
@@ -94,7 +98,7 @@ def _reports(connection: Connection, versus: Versus, version: str) -> Mapping[in
     t = reports.c
     query = sa.select(t.start, t.report).where(
         t.model == versus.model, t.version == version, t.segment == "", t.latest, t.rows > 0,
-        t.start >= versus.start, t.start < versus.end,
+        t.start >= versus.start, t.start < versus.end, t.created > versus.closed_after,
     )  # fmt: skip
     found = {row.start: from_data(row.report) for row in connection.execute(query.order_by(t.start))}
     if not found:

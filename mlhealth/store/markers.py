@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select
 from mlhealth.errors import ConfigError
 from mlhealth.store.audit import Entry, append
 from mlhealth.store.operation_tables import markers
+from mlhealth.store.tables import model_versions
 
 Kind = Literal["deploy", "promote", "rollback", "note"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -43,6 +44,12 @@ def mark(connection: Connection, marker: Marker, now: int) -> None:
     append(connection, Entry(now, marker.by, f"version.{marker.kind}", subject, detail))
 
 
+def hold(connection: Connection, model: str) -> None:
+    """Let nobody else change the model's champion until the transaction ends."""
+    rows = select(model_versions.c.version).where(model_versions.c.model == model).with_for_update()
+    connection.execute(rows).all()
+
+
 def between(connection: Connection, model: str, start: int, end: int) -> list[Marker]:
     """Return the markers of a model in a range of time, oldest first."""
     where = (markers.c.model == model, markers.c.at >= start, markers.c.at < end)
@@ -50,11 +57,24 @@ def between(connection: Connection, model: str, start: int, end: int) -> list[Ma
     return [_marker(row) for row in rows]
 
 
+@dataclass(frozen=True)
+class Crowning:
+    """A version that became the champion, and when (wall time)."""
+
+    version: str
+    created: int
+
+
+def crowned(connection: Connection, model: str) -> list[Crowning]:
+    """Return every time that a version became the champion, the newest first."""
+    where = (markers.c.model == model, markers.c.kind.in_(_CROWNING))
+    query = select(markers.c.version, markers.c.created).where(*where).order_by(markers.c.id.desc())
+    return [Crowning(row.version, row.created) for row in connection.execute(query)]
+
+
 def champions(connection: Connection, model: str) -> list[str]:
     """Return the versions that were champion, the present one first."""
-    where = (markers.c.model == model, markers.c.kind.in_(_CROWNING))
-    rows = connection.execute(select(markers.c.version).where(*where).order_by(markers.c.id.desc()))
-    return [row.version for row in rows]
+    return [crowning.version for crowning in crowned(connection, model)]
 
 
 def _marker(row: object) -> Marker:

@@ -57,9 +57,11 @@ def end_alert(connection: Connection, trouble: Trouble, now: int) -> bool:
     return True
 
 
-def firing(connection: Connection, rules: Sequence[str]) -> list[Trouble]:
-    """Return what fires of these rules."""
+def firing(connection: Connection, rules: Sequence[str], before: int | None = None) -> list[Trouble]:
+    """Return what fires of these rules, since earlier than `before` where that is given."""
     query = select(alerts).where(alerts.c.rule.in_(rules), alerts.c.state == AlertState.FIRING)
+    if before is not None:
+        query = query.where(alerts.c.since < before)
     return [
         Trouble(r.rule, r.model, r.version, r.annotations.get("summary", ""), r.severity)
         for r in connection.execute(query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.model_registry import promote as promote_at
@@ -12,6 +13,9 @@ from mlhealth.errors import ConflictError, NotFoundError
 from mlhealth.queries.versions import versions
 from mlhealth.store import markers
 from mlhealth.store.database import Database
+
+POLICY = "mlhealth"
+"""The hand of a policy."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,12 @@ class Promotion:
             raise NotFoundError(f"{model} has no version {version}; known are {', '.join(known)}")
         if known[version].state == "retired":
             raise ConflictError(f"version {version} of {model} is retired")
+        return self.crown(model, version, "promote", hand)
+
+    def crown(self, model: str, version: str, kind: Literal["promote", "rollback"], hand: Hand) -> str:
+        """Make a live version the champion, whoever is now; return what was done."""
         moved = None if self.registry is None else promote_at(self.registry, model, version)
-        self._mark(model, version, "promote", hand)
+        self.mark(model, version, kind, hand)
         return f"version {version} of {model} is the champion" + (f"; {moved.text}" if moved else "")
 
     def roll_back(self, model: str, hand: Hand) -> str:
@@ -49,10 +57,14 @@ class Promotion:
         if before is None:
             raise ConflictError(f"{model} has had no champion before; promote a version instead")
         moved = None if self.registry is None else roll_back_at(self.registry, model, crowned[0], before)
-        self._mark(model, before, "rollback", hand)
+        self.mark(model, before, "rollback", hand)
         return f"version {before} of {model} is the champion again" + (f"; {moved.text}" if moved else "")
 
-    def _mark(self, model: str, version: str, kind: str, hand: Hand) -> None:
+    def mark(self, model: str, version: str, kind: str, hand: Hand) -> None:
+        """Write down that a version became the champion, without moving anything at the registry."""
         now = self.clock.now()
         with self.database.begin() as connection:
+            markers.hold(connection, model)
+            if hand.by == POLICY and markers.champions(connection, model)[:1] == [version]:
+                return  # another process was quicker
             markers.mark(connection, markers.Marker(model, version, kind, now, hand.note, hand.by), now)

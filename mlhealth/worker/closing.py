@@ -22,12 +22,12 @@ from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels
-from mlhealth.store.alert_tables import record
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
 from mlhealth.store.revising import revise
 from mlhealth.windows import Due, Plan, Progress, plan, watermark
+from mlhealth.worker.evidence import record_steps
 from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.labelling import Labelling, joined
 from mlhealth.worker.models import Models, Runtime
@@ -189,8 +189,7 @@ class Closer:
                 return None
             revise(connection, folded.rewritten, now)
             compare(connection, folded.reports)
-            for done in folded.steps:
-                record(connection, done, now)
+            record_steps(connection, folded.steps, self._rules(), now)
             self.before_commit()
         return list(folded.reports)
 

@@ -17,11 +17,11 @@ from mlhealth.labels.labelled import Labelled
 from mlhealth.records import WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels, revising
-from mlhealth.store.alert_tables import record
 from mlhealth.store.closing import ModelVersion
 from mlhealth.store.comparisons import compare
 from mlhealth.store.database import Database
 from mlhealth.store.revising import KeptWindow
+from mlhealth.worker.evidence import record_steps
 from mlhealth.worker.models import Models, Runtime
 from mlhealth.worker.refolding import refolded
 
@@ -159,8 +159,7 @@ class Labelling:
                 return None
             store.write_states(connection, name, folded.states)
             compare(connection, folded.reports)
-            for step in folded.steps:
-                record(connection, step, now)
+            record_steps(connection, folded.steps, self._rules(), now)
             if until is not None:
                 labels.consider(connection, name, until)
                 self._forget(connection, name, now)

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from mlhealth import app
 from mlhealth.alerts.dispatch import Options
 from mlhealth.alerts.mlflow_registry import configured_registry
 from mlhealth.alerts.notifiers.registry import notifier
@@ -103,6 +104,16 @@ def test_the_configurations_on_the_page_about_alerts_are_read(tmp_path: Path) ->
         AlertService(
             store(tmp_path), given.receivers, given.training, Options(), More(watchdog=given.watchdog)
         )
+
+
+def test_the_promotion_policy_on_the_page_about_versions_is_read(tmp_path: Path) -> None:
+    """A service starts with the policy as the page shows it."""
+    (text,) = blocks(DOCS / "versions.md")
+    service = app.build(configured(text, tmp_path))
+    policy = service.config.model("loan-default").promotion
+    assert policy is not None
+    assert (policy.windows, policy.rollback) == (24, True)
+    service.database.close()
 
 
 def test_the_rules_shown_are_read_and_their_tests_pass(tmp_path: Path) -> None:

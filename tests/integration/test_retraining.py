@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert
 
+from mlhealth import report_json
 from mlhealth.alerts.engine import step
 from mlhealth.alerts.model_registry import ModelRegistry
 from mlhealth.alerts.retraining.base import Progress
@@ -30,7 +32,7 @@ from tests.strict_receiver import Reply, Request, StrictReceiver, receiver
 
 NOW = 1_800_000_000 * SECOND
 MADE_UP = {
-    "revision": 0, "baseline": "b", "latest": True, "final": True, "rows": 10, "metric": "accuracy", "report": {},
+    "revision": 0, "baseline": "b", "latest": True, "final": True, "rows": 10, "metric": "accuracy",
 }  # fmt: skip
 
 
@@ -95,9 +97,13 @@ class House:
         with self.database.read() as connection:
             return retraining.get(connection, request)
 
-    def see(self, n: int, version: str, status: str) -> None:
+    def see(self, n: int, version: str, status: str, accuracy: float = 0.85) -> None:
         """Put the report of the n-th hour of a version into the store."""
-        key = window(n).key
+        report = window(n, status, version=version)
+        estimate = replace(
+            report.estimates["accuracy"], value=accuracy, lower=accuracy - 0.02, upper=accuracy + 0.02
+        )
+        report, key = replace(report, estimates={"accuracy": estimate}), report.key
         row = {
             "created": self.clock.now(),
             "model": key.model,
@@ -105,6 +111,7 @@ class House:
             "segment": "",
             "start": key.start,
             "end": key.end,
+            "report": report_json.to_data(report),
         }
         with self.database.begin() as connection:
             connection.execute(insert(reports).values(row | {"status": status} | MADE_UP))

@@ -98,6 +98,25 @@ def test_a_version_that_did_not_help_is_rolled_back_and_told(database: Database)
     assert "did not help: version 4" in told.annotations["summary"]
 
 
+def test_old_and_new_are_judged_on_the_windows_that_both_answered(database: Database) -> None:
+    """A new version that is surely worse than the old one beside it did not help, however healthy it looks."""
+    mlflow, gpu = registered("4"), Gpu()
+    with house_with(database, mlflow, gpu, rollback=True) as house:
+        request = house.ask(window(0))
+        gpu.status = {"status": "succeeded", "version": "4"}
+        house.turn()
+        house.turn()
+        for n in range(1, 4):
+            house.see(n, "3", "healthy", accuracy=0.90)
+            house.see(n, "4", "healthy", accuracy=0.80)
+        house.turn()
+        row = house.row(request)
+    assert row.verdict == "not recovered"
+    assert row.detail.startswith("estimated accuracy 0.800 of version 4 against 0.900 of 3 (difference ")
+    assert row.detail.endswith("on 3 common windows: challenger worse")
+    assert mlflow.models[MODEL].aliases == {"champion": "3"}
+
+
 def test_what_somebody_moved_meanwhile_is_left_alone(database: Database) -> None:
     """A rollback does not undo a person's own deployment, and says why."""
     mlflow, gpu = registered("3"), Gpu()
