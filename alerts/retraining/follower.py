@@ -254,10 +254,11 @@ def report_progress(connection: Connection, id_: str, progress: Progress, now: i
 
 def _detail(row: Row[Any], both: Comparison | None) -> str | None:
     """Return what is said of a judged request: what was said before, and how the versions compare."""
+    before: str | None = row.detail
     difference = None if both is None else both.metrics.get(both.metric)
     if both is None or difference is None or difference.value is None:
-        return row.detail
-    return "; ".join(text for text in (row.detail, f"{words(both, difference)}: {both.verdict}") if text)
+        return before
+    return "; ".join(text for text in (before, f"{words(both, difference)}: {both.verdict}") if text)
 
 
 def _alerted(row: Row[Any]) -> int:
