@@ -46,8 +46,6 @@ INPUT_FAULTS = frozenset({DUPLICATES})
 """Faults of delivery that mean broken input: events that came twice. Equal rows alone may be traffic."""
 STATUS_FAULTS = INPUT_FAULTS | {VOLUME}
 """Faults of delivery that deserve a look, whatever the estimate: also far too few or too many rows."""
-MERE_SHIFTS = ("the mix of rows", "the share of class", "true values have become")
-"""How an explanation begins that names a shift of traffic rather than a break."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,8 @@ class HealthInputs:
 
     `realized` holds metrics from labels, where they came; `labels` what follows from those that came late or few.
     `rows`: how many the window has, where that is known. `faults`: what is broken; `costs`: what costs accuracy.
-    `whole`: what detectors say of the window as a whole, and of series of windows.
+    `whole`: what detectors say of the window as a whole, and of series of windows. `since`: by column at fault, in
+    words, from when on it was.
     """
 
     objective: Objective
@@ -69,10 +68,11 @@ class HealthInputs:
     faults: tuple[ColumnFault, ...] = ()
     costs: tuple[Cost, ...] = ()
     whole: tuple[DetectorResult, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, report: WindowReport, objective: Objective) -> Self:
-        """Return what the score of a report was made of."""
+    def of(cls, report: WindowReport, objective: Objective, since: Mapping[str, str] | None = None) -> Self:
+        """Return what the score of a report is made of."""
         whole = tuple(r for r in report.detectors if r.feature is None or r.detector in SERIES)
         return cls(
             objective,
@@ -85,6 +85,7 @@ class HealthInputs:
             report.faults,
             report.costs,
             whole,
+            since or {},
         )
 
 
@@ -108,6 +109,7 @@ def score(inputs: HealthInputs) -> HealthScore:
         inputs.faults,
         inputs.costs,
         tuple(r for r in inputs.whole if r.drifted),
+        inputs.since,
     )
     return HealthScore(
         score=None if probability is None else 100.0 * (1.0 - probability),
@@ -169,10 +171,9 @@ def _cause(status: HealthStatus, estimate: PerformanceEstimate | None, inputs: H
 
 def _is_broken(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bool:
     """Whether the input is broken: a few missing values more are not, where a shift of the mix explains them."""
-    explanation = None if estimate is None else estimate.explanation
-    if _names_a_break(explanation) or _came_wrongly(inputs, INPUT_FAULTS):
+    if (estimate is not None and estimate.faults) or _came_wrongly(inputs, INPUT_FAULTS):
         return True
-    if explanation is None:
+    if estimate is None or estimate.explanation is None:
         return bool(inputs.faults) or any(q.faults for q in inputs.quality.values())
     return any(f.share >= PLAIN for f in inputs.faults) or any(severe(q) for q in inputs.quality.values())
 
@@ -180,10 +181,6 @@ def _is_broken(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bo
 def _came_wrongly(inputs: HealthInputs, faults: frozenset[str]) -> bool:
     """Whether rows themselves came wrongly, plainly and in one of these ways."""
     return any(r.drifted and r.detector in faults and (r.statistic or 0.0) >= PLAIN for r in inputs.whole)
-
-
-def _names_a_break(explanation: str | None) -> bool:
-    return explanation is not None and not explanation.startswith(MERE_SHIFTS)
 
 
 def _model_wrong(estimate: PerformanceEstimate | None, inputs: HealthInputs) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from mlhealth.baseline.record import Baseline
-from mlhealth.causes.broken import Seen, blamed_columns, broken_columns
+from mlhealth.causes.broken import Seen, broken_columns
 from mlhealth.causes.costs import Asked, CostModel
 from mlhealth.detectors import Panel, Season, SeasonalPanel, delivery_faults, main_drift
 from mlhealth.detectors.pinned import check_pinned
@@ -163,7 +163,7 @@ class Evaluator:
         if rows is None or len(rows) < FEWEST_ROWS:
             return ()
         primary = estimates.get(self.objective.metric)
-        return broken_columns(reference, rows, seen, None if primary is None else primary.explanation)
+        return broken_columns(reference, rows, seen, () if primary is None else primary.faults)
 
     def _own_reference(self, segment: str) -> SegmentReference | None:
         if segment not in self._segments:
@@ -184,8 +184,7 @@ class Evaluator:
         ):
             return ()
         estimate = inputs.estimates.get(self.objective.metric)
-        blamed = blamed_columns(None if estimate is None else estimate.explanation, rows.schema.feature_names)
-        broken = dict.fromkeys(blamed, 1.0) | {fault.column: fault.share for fault in inputs.faults}
+        broken = {fault.column: fault.share for fault in inputs.faults}
         asked = Asked(estimate, broken, tuple(column.name for column in self.settings.segments))
         with single_threaded():
             return self._cost_model.costs(replace(rows, label=None), asked)

@@ -39,12 +39,23 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True)
+class ColumnFault:
+    """What is broken: one column's fault, its `kind` in words, the share of rows that have it, and a sentence."""
+
+    column: str
+    kind: str
+    share: float
+    text: str
+
+
+@dataclass(frozen=True)
 class PerformanceEstimate:
     """The value a metric would show for a window if its labels came, with its interval.
 
     `value`, `lower`, `upper` and `reference` are in the metric's own unit; the interval has coverage `level`.
     All are None when `status` is `not_identifiable`, and `note` then says why. `explanation` is the winning
-    explanation of the window in words ("income arrives 100x too large"), where the method has one.
+    explanation of the window in words ("income arrives 100x too large"), where the method has one; `faults` are the
+    broken columns among it, the surest first.
     """
 
     metric: str
@@ -57,6 +68,7 @@ class PerformanceEstimate:
     level: float = 0.9
     explanation: str | None = None
     note: str | None = None
+    faults: tuple[ColumnFault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,16 +101,6 @@ class FeatureQuality:
     out_of_range: float
     non_finite: float
     faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ColumnFault:
-    """What is broken: one column's fault, its `kind` in words, the share of rows that have it, and a sentence."""
-
-    column: str
-    kind: str
-    share: float
-    text: str
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.alarms`: judge windows of known truth, print the tables, write results and docs."""
+"""`python -m benchmarks.alarms`: judge windows of known truth, print the tables, write results and docs.
+
+Judged windows are kept on disk, by commit: the same command goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
@@ -8,74 +11,85 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.alarms import figures, streams
+from benchmarks.alarms import figures, peers, streams
 from benchmarks.alarms.judging import Judge
 from benchmarks.alarms.judging_records import Judged
-from benchmarks.alarms.peers import with_nannyml
+from benchmarks.alarms.planning import Planned, plan
+from benchmarks.alarms.recording import Recording
 from benchmarks.alarms.report import publish
 from benchmarks.estimation import tables
-from benchmarks.estimation.windows import Window, prepare
+from benchmarks.results import ROOT, commit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-TABLES = ("adult", "beijing_pm_level", "diabetes130", "elec", "employment_ma", "shoppers")
+RECORDS = ROOT / ".cache" / "alarms"
+TABLES = ("adult", "beijing_pm_level", "compas", "diabetes130", "elec", "employment_ma", "shoppers")
 QUICK = ("adult", "elec")
-FULL_AMOUNTS = streams.Amounts(calm=1_000, natural=30, stratum=8, tried=400)
-QUICK_AMOUNTS = streams.Amounts(calm=60, natural=8, stratum=3, tried=80)
+FULL_AMOUNTS = streams.Amounts(calm=1_000, natural=30, stratum=8, tried=400, single=6)
+QUICK_AMOUNTS = streams.Amounts(calm=60, natural=8, stratum=3, tried=80, single=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with tables and datasets.json")
-    parser.add_argument("--tables", nargs="*", help="only these tables (classification)")
-    parser.add_argument("--primary", default="boosting", help="the model that is watched")
-    parser.add_argument("--quick", action="store_true", help="few windows")
-    parser.add_argument("--calm", type=int, help="calm windows of either kind per table")
-    parser.add_argument("--stratum", type=int, help="lasting treatments per stratum of true loss and table")
-    parser.add_argument("--docs", action="store_true", help="write the tables into docs/alarms.md too")
-    parser.add_argument("--seed", type=int, default=0)
-    wanted = parser.parse_args(arguments)
+    wanted = _parser().parse_args(arguments)
     warnings.filterwarnings("ignore")
     amounts = QUICK_AMOUNTS if wanted.quick else FULL_AMOUNTS
-    asked = {name: getattr(wanted, name) for name in ("calm", "stratum") if getattr(wanted, name)}
+    asked = {name: getattr(wanted, name) for name in ("calm", "stratum", "single") if getattr(wanted, name)}
     amounts = replace(amounts, **asked)
     judged: list[Judged] = []
     limits: dict[str, figures.Limits] = {}
+    run = wanted.resume or commit().rstrip("+")
     for name in wanted.tables or (QUICK if wanted.quick else TABLES):
-        judge = Judge(prepare(tables.load(wanted.data, name), wanted.primary, wanted.seed), wanted.seed)
-        limits[judge.case.reference.schema.model] = judge.limits
-        found, has_nannyml = _judge_all(judge, amounts, wanted.seed)
-        judged += found
-        print(
-            f"\nafter {name}: {len(judged)} windows; NannyML {'ran' if has_nannyml else 'did not run'}\n",
-            flush=True,
-        )
-        # After every table: a run that is cut short leaves what it has measured.
-        publish(judged, limits, wanted.seed, write_docs=wanted.docs)
+        case = streams.case_in_order(tables.load(wanted.data, name), wanted.primary, wanted.seed)
+        judge = Judge(case, wanted.seed)
+        limits[name] = judge.limits
+        recording = Recording(RECORDS / run, f"{name}-{wanted.primary}-{wanted.seed}")
+        planned = list(plan(case, amounts, judge.reference, wanted.seed))
+        _judge(judge, recording, planned, name)
+        if not wanted.no_peers:
+            _ask_peers(judge, recording, planned)
+        judged += recording.of([p.key for p in planned])
+    publish(judged, limits, wanted.seed, write_docs=wanted.docs)
 
 
-def _judge_all(judge: Judge, amounts: streams.Amounts, seed: int) -> tuple[list[Judged], bool]:
-    rng = np.random.default_rng([seed, 1])
-    groups: list[tuple[tuple[Window, ...], float]] = []
-    groups += [((w,), 0.0) for w in streams.calm(judge.case, amounts.calm, rng)]
-    groups += [((w,), 0.0) for w in streams.natural(judge.case, amounts.natural)]
-    chosen = streams.treatments(judge.case, amounts, judge.reference, rng)
-    lasting = [t.loss for t in chosen]
-    groups += list(zip(streams.windows(chosen, rng), lasting, strict=True))
-    pairs = []
-    for number, (group, loss) in enumerate(groups):
-        for window in group:
-            found = judge(window, number, loss)
-            if found is not None:
-                pairs.append((window, found) if found.peers else (_bare(window), found))
-    return with_nannyml(judge.case, pairs)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with tables and datasets.json")
+    parser.add_argument("--tables", nargs="*", help="only these tables (classification)")
+    parser.add_argument("--primary", default="boosting", help="the model that is watched")
+    parser.add_argument("--quick", action="store_true", help="few windows of two tables")
+    parser.add_argument("--calm", type=int, help="calm windows of either kind per table")
+    parser.add_argument("--stratum", type=int, help="lasting treatments per stratum of true loss and table")
+    parser.add_argument(
+        "--single", type=int, help="windows with one broken column per kind of fault and table"
+    )
+    parser.add_argument("--no-peers", action="store_true", help="leave NannyML and Evidently out")
+    parser.add_argument("--resume", metavar="COMMIT", help="go on with a run of another commit")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/alarms.md too")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
 
 
-def _bare(window: Window) -> Window:
-    """Return a window without its rows, which nobody asks for any more: thousands of them would fill the memory."""
-    return replace(window, rows=window.rows.take(np.arange(0)))
+def _judge(judge: Judge, recording: Recording, planned: Sequence[Planned], table: str) -> None:
+    """Judge every planned window that is not on record."""
+    left = [p for p in planned if p.key not in recording.known]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        for one in progress.track(left, description=f"{table}: windows"):
+            made = one.make()
+            found = None if made is None else judge(made[0], one.key, made[1])
+            recording.keep(one.key, found)
+
+
+def _ask_peers(judge: Judge, recording: Recording, planned: Sequence[Planned]) -> None:
+    """Ask each peer about those of the planned windows that it is to be asked about and has not been."""
+    for peer in peers.peers():
+        asked = [p for p in planned if p.for_peers and recording.needs(p.key, peer.name)]
+        made = {p.key: found[0] for p in asked if (found := p.make()) is not None}
+        recording.keep_peers(peers.ask(peer, judge.case, made))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ Row = dict[str, str | float | int | None]
 Limits = Mapping[tuple[str, str], BudgetLimits]
 """By how the limit was found and the windows' length."""
 LASTING = ("corrupt", "covariate", "prior")
+CALM = ("iid", "in order")
+SINGLE = ("single", "further")
 
 
 def evidence(windows: Sequence[Judged], limits: BudgetLimits) -> NDArray[np.float64]:
@@ -36,18 +39,38 @@ def evidence(windows: Sequence[Judged], limits: BudgetLimits) -> NDArray[np.floa
     return np.array([float(gains(np.array(j.loss), j.deviation, j.rows, limits)) for j in windows])
 
 
-def incidents(known: NDArray[np.float64], limit: float, rng: np.random.Generator, windows: int) -> int:
-    """Return how many pages open in a stream of `windows`, drawn in blocks from the evidence of judged windows."""
+@dataclass(frozen=True)
+class Pages:
+    """Pages opened in a stream: `false` ones, and `true` ones, before which labels had in fact shown the loss."""
+
+    false: int
+    true: int
+
+
+def incidents(
+    known: NDArray[np.float64],
+    drops: NDArray[np.float64],
+    limit: float,
+    rng: np.random.Generator,
+    windows: int,
+) -> Pages:
+    """Return the pages that open in a stream of `windows`, drawn in blocks from the evidence of judged windows.
+
+    A page is true where the mean true drop of the windows that built it up exceeds the tolerance.
+    """
     starts = rng.integers(0, len(known), windows // BLOCK + 1)
-    drawn = known[(starts[:, None] + np.arange(BLOCK)) % len(known)].ravel()[:windows]
-    total, opened, open_now = 0.0, 0, False
-    for amount in drawn.tolist():
+    places = ((starts[:, None] + np.arange(BLOCK)) % len(known)).ravel()[:windows]
+    total, lost, since, open_now = 0.0, 0.0, 0, False
+    opened = [0, 0]
+    for amount, drop in zip(known[places].tolist(), drops[places].tolist(), strict=True):
         total = min(max(total + amount, 0.0), limit)
+        lost, since = (lost + drop, since + 1) if total > 0.0 else (0.0, 0)
         if not open_now and total >= limit:
-            open_now, opened = True, opened + 1
+            open_now = True
+            opened[lost / since >= HARMFUL] += 1
         elif open_now and total <= 0.0:
             open_now = False
-    return opened
+    return Pages(*opened)
 
 
 def found_after(known: NDArray[np.float64], limit: float, longest: int) -> int | None:
@@ -70,10 +93,13 @@ def false_pages(judged: Sequence[Judged], limits: Mapping[str, Limits], seed: in
         row: Row = {"table": table}
         for null in ("bootstrap", "bound"):
             at = limits[table][null, "1 hour"]
-            for kind in ("iid", "in order"):
-                known = evidence([j for j in own if j.kind == kind], at)
-                pages = incidents(known, at.limit, rng, windows) / windows * PERIOD / RATES["1 hour"]
-                row[f"{null}, {kind}"] = pages
+            for kind in CALM:
+                stream = sorted((j for j in own if j.kind == kind), key=lambda j: j.group)
+                drops = np.array([j.drop for j in stream])
+                pages = incidents(evidence(stream, at), drops, at.limit, rng, windows)
+                row[f"{null}, {kind}"] = pages.false / windows * PERIOD / RATES["1 hour"]
+                if (null, kind) == ("bootstrap", "in order"):
+                    row["true ones beside"] = pages.true / windows * PERIOD / RATES["1 hour"]
         rows.append({**row, "limit, nats": limits[table]["bootstrap", "1 hour"].limit, "windows": len(own)})
     return rows
 
@@ -105,7 +131,7 @@ def goals(judged: Sequence[Judged], limits: Mapping[str, Limits]) -> dict[str, f
 
 
 def _groups(judged: Sequence[Judged], low: float, high: float) -> list[list[Judged]]:
-    groups: dict[tuple[str, int], list[Judged]] = {}
+    groups: dict[tuple[str, float], list[Judged]] = {}
     for j in judged:
         if j.family in LASTING and low <= j.lasting < high:
             groups.setdefault((j.table, j.group), []).append(j)
@@ -131,7 +157,8 @@ def harmless(judged: Sequence[Judged]) -> list[Row]:
     asked = [j for j in judged if j.peers]
     rules = sorted({name for j in asked for name in j.peers})
     kinds = {
-        "calm": [j for j in asked if j.family == "calm"],
+        "calm, iid": [j for j in asked if j.family == "calm" and j.kind == "iid"],
+        "calm, in order": [j for j in asked if j.family == "calm" and j.kind == "in order"],
         "shifted, loses at most 2 points": [
             j for j in asked if j.family in ("covariate", "prior") and j.lasting <= HARMLESS
         ],
@@ -191,15 +218,35 @@ def _auroc_of(windows: Sequence[Judged]) -> float | None:
 def attribution(judged: Sequence[Judged]) -> dict[str, float | None]:
     """Return how often a single broken column is named first, or among the first three, and its kind rightly.
 
-    Windows count in which the break costs anything that could be noticed: its true loss is at least 2 points.
+    Over breaks of one column of every kind, whatever they cost; beside them those that cost at least 2 points, those
+    of kinds on which nothing was chosen (`_further`).
     """
-    single = [j for j in judged if j.family == "corrupt" and len(j.columns) == 1 and j.lasting >= HARMLESS]
-    return {
-        "attribution_top1": _mean([j.columns[0] in j.suspects[:1] for j in single]),
-        "attribution_top3": _mean([j.columns[0] in j.suspects[:3] for j in single]),
-        "attribution_kind": _mean([j.kind in j.kinds for j in single]),
-        "attribution_windows": float(len(single)),
+    single = [j for j in judged if j.family in SINGLE]
+    parts = {
+        "": single,
+        "_costly": [j for j in single if j.lasting >= HARMLESS],
+        "_further": [j for j in single if j.family == "further"],
     }
+    found: dict[str, float | None] = {}
+    for name, chosen in parts.items():
+        found |= {f"attribution_{figure}{name}": value for figure, value in _named(chosen).items()}
+    return found
+
+
+def _named(windows: Sequence[Judged]) -> dict[str, float | None]:
+    return {
+        "top1": _mean([j.columns[0] in j.suspects[:1] for j in windows]),
+        "top3": _mean([j.columns[0] in j.suspects[:3] for j in windows]),
+        "kind": _mean([bool(set(j.kinds) & set(j.names)) for j in windows]),
+        "windows": float(len(windows)),
+    }
+
+
+def attribution_by(judged: Sequence[Judged], part: str, title: str) -> list[Row]:
+    """Return attribution for each value of `part`, an attribute of windows with one broken column."""
+    single = [j for j in judged if j.family in SINGLE]
+    names = dict.fromkeys(str(getattr(j, part)) for j in sorted(single, key=lambda j: j.family == "further"))
+    return [{title: name, **_named([j for j in single if str(getattr(j, part)) == name])} for name in names]
 
 
 def intervals(

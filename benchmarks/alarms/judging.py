@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.alarms.judging_records import Judged
-from benchmarks.alarms.peers import EvidentlyRule
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.limits import AlarmBudget, BudgetLimits
@@ -29,12 +28,19 @@ from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import PerformanceEstimate
 from mlhealth.threads import single_threaded
 
-SHIFTS = ("label shift", "covariate shift")
-"""Explanations that name no broken column."""
 RATES = {"15 minutes": 15 * MINUTE, "1 hour": HOUR, "1 day": DAY}
 """Window lengths at which the budget is tried."""
 NULLS = {"bootstrap": True, "bound": False}
 """Ways to find the limit, and whether they draw from reference windows."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a window beside its rows: its `group`, what lasts of its loss, names that fit its fault."""
+
+    group: float = 0.0
+    lasting: float = 0.0
+    names: frozenset[str] = frozenset()
 
 
 class Judge:
@@ -73,10 +79,9 @@ class Judge:
             for name, drawn in NULLS.items()
             for rate, width in RATES.items()
         }
-        self._peers = EvidentlyRule(case.reference)
         self.reference = baseline.metrics["accuracy"].value
 
-    def __call__(self, window: Window, group: int, lasting: float = 0.0) -> Judged | None:
+    def __call__(self, window: Window, key: str, known: Known) -> Judged | None:
         """Return what is said of a window; None where no estimate or no truth can be had."""
         profile = WindowProfile.of(batch_of(window.rows), self._layout)
         results, quality = self._panel.judge(profile)
@@ -84,45 +89,36 @@ class Judge:
         unlabelled = replace(window.rows, label=None)
         with single_threaded():
             estimates = self._estimator.estimate(unlabelled, scorer=self.case.scorer)
-            told = () if _is_plain(window) else self._estimator.explain(unlabelled, scorer=self.case.scorer)
         estimate = estimates["accuracy"]
-        faults = broken_columns(self.case.reference, unlabelled, (drift, quality), estimate.explanation)
+        faults = broken_columns(self.case.reference, unlabelled, (drift, quality), estimate.faults)
         health = score(HealthInputs(self.objective, estimates, drift, quality, faults=faults))
-        truth, deviation = (
-            realised(window.rows, ("accuracy",))["accuracy"],
-            standard_deviation(estimate, self.objective),
-        )
+        truth = realised(window.rows, ("accuracy",))["accuracy"]
+        deviation = standard_deviation(estimate, self.objective)
         if None in (estimate.value, truth.value, deviation, health.score):
             return None
-        blamed = [c for e in told if e.kind not in SHIFTS for c in e.columns]
-        own = [f.column for f in faults]
-        named = (
-            [c for c in blamed if c in own] + own + blamed + [r.feature for r in health.reasons if r.feature]
-        )
+        # In the order in which a reader meets them: the faults, then whatever else the reasons name.
+        suspects = [f.column for f in faults] + [r.feature for r in health.reasons if r.feature]
         return Judged(
-            window.rows.schema.model,
-            window.family,
-            window.kind,
-            window.columns,
-            group,
-            len(window.rows),
-            self.objective.loss(_number(truth.value), self.reference),
-            _number(truth.standard_error),
-            lasting,
-            self._loss(estimate),
-            _number(deviation),
-            _number(health.score),
-            tuple(dict.fromkeys(n for n in named if not n.startswith("__"))),
-            (*(f.kind for f in faults), *(e.kind for e in told if not set(e.columns) & set(own))),
-            {} if _is_plain(window) and group % 5 else self._peers(window.rows),
+            key=key,
+            table=window.rows.schema.model,
+            family=window.family,
+            kind=window.kind,
+            columns=window.columns,
+            group=known.group,
+            rows=len(window.rows),
+            drop=self.objective.loss(_number(truth.value), self.reference),
+            error=_number(truth.standard_error),
+            lasting=known.lasting,
+            loss=self._loss(estimate),
+            deviation=_number(deviation),
+            score=_number(health.score),
+            suspects=tuple(dict.fromkeys(n for n in suspects if not n.startswith("__"))),
+            kinds=tuple(f.kind for f in faults if f.column in window.columns),
+            names=tuple(sorted(known.names)),
         )
 
     def _loss(self, estimate: PerformanceEstimate) -> float:
         return self.objective.loss(_number(estimate.value), self.reference)
-
-
-def _is_plain(window: Window) -> bool:
-    return window.family == "calm"
 
 
 def batch_of(rows: Rows) -> EventBatch:

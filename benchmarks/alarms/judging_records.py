@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
 class Judged:
     """One window and what was said of it; losses are in units of the tolerance's kind.
 
-    `group`: windows of one lasting treatment share it. `drop`: true, from the window's labels, with its standard error;
-    `lasting`: what the window's treatment truly costs. `loss`: estimated, with its `deviation`. `suspects`: columns
-    named as broken, first one first. `peers`: which peers' rules alarm.
+    `group`: windows of one lasting treatment share it; of windows in order, their place in time. `drop`: true, from the
+    window's labels, with its standard error; `lasting`: what the window's treatment truly costs. `loss`: estimated,
+    with its `deviation`. `suspects`: columns named, in the order in which a reader of the reasons meets them. `kinds`:
+    of the faults told of the column that was broken; `names`: those that are right. `peers`: which peers' rules alarm.
     """
 
+    key: str
     table: str
     family: str
     kind: str
     columns: tuple[str, ...]
-    group: int
+    group: float
     rows: int
     drop: float
     error: float
@@ -28,4 +32,14 @@ class Judged:
     score: float
     suspects: tuple[str, ...]
     kinds: tuple[str, ...]
-    peers: dict[str, bool] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    peers: Mapping[str, bool] = field(default_factory=dict)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the record as JSON-able data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return the record that `to_data` gave."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})

@@ -1,91 +1,92 @@
-"""Two peers beside us, on the same windows.
+"""Two peers beside us, on the same windows, each itself, at its defaults, in an environment of its own.
 
-NannyML itself (univariate drift, PCA reconstruction, CBPE, all with their own default methods and thresholds) runs in
-an environment of its own (`benchmarks.estimation.nannyml_peer.interpreter`). Evidently does not import with a current
-numpy and pandas, so the documented rule of its data drift preset is applied by code of our own: Wasserstein distance
-over the standard deviation, or Jensen-Shannon distance for categories, at 0.1; the data set drifts when half of its
-columns do.
+NannyML: univariate drift, PCA reconstruction, CBPE. Evidently: the data drift preset. Neither runs on a current pandas
+or numpy, so each has a virtual environment that is made when first needed and kept.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import wasserstein_distance
 
-from benchmarks.alarms.judging_records import Judged
 from benchmarks.estimation.nannyml_peer import interpreter
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.estimators.rows import Rows
 
-LIMIT = 0.1
-WORKER = Path(__file__).with_name("nannyml_worker.py")
+EVIDENTLY = "0.7.23"
+HERE = Path(__file__).parent
 
 
-class EvidentlyRule:
-    """The documented default of Evidently's data drift preset beyond 1,000 reference rows."""
+@dataclass(frozen=True)
+class Peer:
+    """A peer's name and version, its interpreter (None where it cannot be had), and what it runs."""
 
-    def __init__(self, reference: Rows) -> None:
-        self._reference = reference
-
-    def __call__(self, window: Rows) -> dict[str, bool]:
-        """Return whether the rule alarms on a window, for any column and for the data set."""
-        drifted = [self._drifted(window, name) for name in window.schema.feature_names]
-        return {
-            "Evidently's rule, any column": any(drifted),
-            "Evidently's rule, half of columns": float(np.mean(drifted)) >= 0.5,
-        }
-
-    def _drifted(self, window: Rows, name: str) -> bool:
-        a, b = self._reference.features[name].dropna(), window.features[name].dropna()
-        if len(b) == 0:
-            return True
-        if name not in window.schema.numeric:
-            return _distance_of_counts(a, b) > LIMIT
-        return bool(wasserstein_distance(a, b) / max(float(np.std(a)), 1e-3) > LIMIT)
+    name: str
+    python: Path | None
+    worker: Path
 
 
-def with_nannyml(case: Case, pairs: Sequence[tuple[Window, Judged]]) -> tuple[list[Judged], bool]:
-    """Return the judged windows with what NannyML says of those that peers are asked about, and whether it ran."""
-    asked = [i for i, (_, judged) in enumerate(pairs) if judged.peers]
-    python = interpreter()
-    found = {} if python is None or not asked else _ask(python, case, [pairs[i][0] for i in asked])
-    out = [judged for _, judged in pairs]
-    for place, answer in zip(asked, found.get("windows", []), strict=False):
-        out[place] = replace(out[place], peers={**out[place].peers, **answer})
-    return out, bool(found)
+def peers() -> tuple[Peer, ...]:
+    """Return the peers, making their environments if need be."""
+    return (
+        Peer("NannyML", interpreter(), HERE / "nannyml_worker.py"),
+        Peer("Evidently", _evidently(), HERE / "evidently_worker.py"),
+    )
 
 
-def _ask(python: Path, case: Case, windows: Sequence[Window]) -> dict[str, Any]:
+def _evidently() -> Path | None:
+    home = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlhealth" / f"evidently-{EVIDENTLY}"
+    )
+    python = home / "bin" / "python"
+    if python.exists():
+        return python
+    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+    packages = [f"evidently=={EVIDENTLY}", "pandas<3", "pyarrow"]
+    try:
+        subprocess.run([uv, "venv", "--python", "3.11", str(home)], check=True, capture_output=True)
+        asked = [uv, "pip", "install", "--python", str(python), *packages]
+        subprocess.run(asked, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        shutil.rmtree(home, ignore_errors=True)
+        return None
+    return python
+
+
+def ask(peer: Peer, case: Case, windows: Mapping[str, Window]) -> dict[str, dict[str, bool]]:
+    """Return which of a peer's rules alarm, by window; empty where the peer cannot be had or fails."""
+    if peer.python is None or not windows:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        _write(home, case, list(windows.values()))
+        environment = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}
+        command = [str(peer.python), str(peer.worker), folder]
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        if done.returncode:
+            print(f"{peer.name} failed on {case.table}: {done.stderr.decode().splitlines()[-1:]}", flush=True)
+            return {}
+        answers: list[dict[str, bool]] = json.loads((home / "answers.json").read_text())["windows"]
+    return dict(zip(windows, answers, strict=True))
+
+
+def _write(home: Path, case: Case, windows: Sequence[Window]) -> None:
     schema = case.reference.schema
     told = {"classes": len(schema.classes), "features": list(schema.feature_names),
             "categorical": list(schema.categorical), "rows": len(windows[0].rows)}  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        _table(case.reference, labelled=True).to_parquet(home / "reference.parquet")
-        parts = [_table(w.rows, labelled=False).assign(__window=i) for i, w in enumerate(windows)]
-        pd.concat(parts, ignore_index=True).to_parquet(home / "windows.parquet")
-        (home / "task.json").write_text(json.dumps(told))
-        environment = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1"}
-        done = subprocess.run(
-            [str(python), str(WORKER), folder], capture_output=True, env=environment, check=False
-        )
-        if done.returncode:
-            print(f"NannyML failed on {case.table}: {done.stderr.decode().splitlines()[-1:]}", flush=True)
-            return {}
-        answers: dict[str, Any] = json.loads((home / "answers.json").read_text())
-        return answers
+    _table(case.reference, labelled=True).to_parquet(home / "reference.parquet")
+    parts = [_table(w.rows, labelled=False).assign(__window=i) for i, w in enumerate(windows)]
+    pd.concat(parts, ignore_index=True).to_parquet(home / "windows.parquet")
+    (home / "task.json").write_text(json.dumps(told))
 
 
 def _table(rows: Rows, *, labelled: bool) -> pd.DataFrame:
@@ -97,13 +98,3 @@ def _table(rows: Rows, *, labelled: bool) -> pd.DataFrame:
     if labelled and rows.label is not None:
         table["__label"] = rows.label
     return table
-
-
-def _distance_of_counts(a: pd.Series, b: pd.Series) -> float:
-    values = pd.Index(a.unique()).union(pd.Index(b.unique()))
-    p, q = (v.value_counts().reindex(values, fill_value=0).to_numpy(np.int64) for v in (a, b))
-    return _jensen_shannon(p, q)
-
-
-def _jensen_shannon(p: NDArray[Any], q: NDArray[Any]) -> float:
-    return float(np.nan_to_num(jensenshannon(p, q, base=2)))

@@ -29,6 +29,11 @@ def publish(
         ("False pages per 90 days where one is allowed", pages),
         ("Share of lasting losses found, by how the limit was found and within how long", power),
         ("Share of single windows on which a rule speaks", figures.harmless(judged)),
+        (
+            "Which column is broken, and how, by kind of fault",
+            figures.attribution_by(judged, "kind", "fault"),
+        ),
+        ("The same by table", figures.attribution_by(judged, "table", "table")),
         ("Figures", [_line(name, value, spread) for name, value in named.items()]),
     ]
     text = "\n\n".join(f"### {title}\n\n{markdown_table(_shown(rows))}" for title, rows in parts)
@@ -66,7 +71,7 @@ def _line(name: str, value: float | None, spread: Mapping[str, tuple[float, floa
     low, high = spread.get(name, (None, None))
     told = (
         ""
-        if low is None or high is None or name.endswith(("windows", "treatments"))
+        if low is None or high is None or "windows" in name or name.endswith("treatments")
         else f"{low:.3f} to {high:.3f}"
     )
     return {"figure": name, "value": _rounded(value), "90 % interval over tables": told}

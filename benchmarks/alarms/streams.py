@@ -1,18 +1,22 @@
-"""Windows by the stream: calm ones, natural ones in order, and lasting treatments that cost from nothing to a lot.
+"""Windows by the stream: calm ones, natural ones in order, lasting treatments, and single columns broken once.
 
 A treatment breaks columns or shifts the mix of rows or labels, the same way in every window. What it costs is measured
 on `PROBED` rows of its own, so that the true loss of a treatment is known far better than any window of it could tell;
 treatments are then chosen to fill equal strata of true loss, since most breaks drawn at random cost nothing.
+
+Every window is drawn by a generator of its own, seeded by its place in its stream: a longer run begins with the
+windows of a shorter one, and a run that was cut short goes on where it ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.estimation.windows import Case, Window, ask, usable
+from benchmarks.estimation.tables import Table, split
+from benchmarks.estimation.windows import Case, Window, ask, prepare, usable
 from mlhealth.corrupt import corrupt, eligible, kinds
 from mlhealth.errors import DataError
 from mlhealth.estimators.rows import Rows
@@ -26,24 +30,31 @@ PROBED = 3_000
 """Rows on which the true loss of a treatment is measured."""
 STRATA = (-1.0, 0.005, 0.02, 0.05, 0.07, 0.15, 1.0)
 """Edges of the strata of true loss."""
+GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+"""Multiples of it, less their whole parts, fill an interval evenly however many are taken."""
 
 Draw = Callable[[int, np.random.Generator], Rows]
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """Windows of one case: `calm` of either kind, `natural`; treatments per stratum, and how many are tried."""
+    """Windows of one case: `calm` of either kind, `natural`, a `single` broken column by each kind of fault.
+
+    `stratum`: treatments per stratum of true loss; `tried`: how many are tried for it.
+    """
 
     calm: int
     natural: int
     stratum: int
     tried: int
+    single: int
 
 
 @dataclass(frozen=True)
 class Treatment:
     """Something that lasts: `draw` makes windows of it, `loss` is what it truly costs (accuracy, 0 to 1)."""
 
+    number: int
     family: str
     kind: str
     columns: tuple[str, ...]
@@ -51,41 +62,79 @@ class Treatment:
     loss: float
 
 
-def calm(case: Case, count: int, rng: np.random.Generator) -> Iterator[Window]:
-    """Yield windows like the reference: independent rows first, then rows in their order, which err alike."""
-    for _ in range(count):
-        yield Window("calm", "iid", (), case.pool.take(rng.integers(0, len(case.pool), ROWS)))
-    rows = min(ROWS, len(case.pool) // 2)
-    for start in np.linspace(0, len(case.pool) - rows, count).astype(int):
-        yield Window("calm", "in order", (), case.pool.take(np.arange(start, start + rows)))
+def case_in_order(table: Table, primary: str, seed: int) -> Case:
+    """Return a case whose reference and pool are in the table's own order, as a user would give them."""
+    case, parts = prepare(table, primary, seed), split(len(table.label), np.random.default_rng(seed))
+    return replace(
+        case,
+        reference=case.reference.take(np.argsort(parts.reference)),
+        pool=case.pool.take(np.argsort(parts.pool)),
+    )
 
 
-def natural(case: Case, count: int) -> Iterator[Window]:
-    """Yield windows of production rows in their order, evenly spread over it."""
-    rows = min(ROWS, len(case.production) // 2)
-    for start in np.linspace(0, len(case.production) - rows, count).astype(int):
-        yield Window("natural", "in order", (), case.production.take(np.arange(start, start + rows)))
+def generator(seed: int, stream: str, *place: int) -> np.random.Generator:
+    """Return the generator of one place in a stream."""
+    return np.random.default_rng([seed, *stream.encode(), *place])
 
 
-def treatments(case: Case, amounts: Amounts, reference: float, rng: np.random.Generator) -> list[Treatment]:
+def calm(case: Case, number: int, seed: int) -> Window:
+    """Return a window of independent rows like the reference."""
+    rows = generator(seed, "calm", number).integers(0, len(case.pool), ROWS)
+    return Window("calm", "iid", (), case.pool.take(rows))
+
+
+def in_order(case: Case, number: int) -> tuple[float, Window]:
+    """Return a window of consecutive rows of the reference's own time, and its place from 0 to 1.
+
+    Windows of neighbouring places overlap: they err alike.
+    """
+    place = (number + 1) * GOLDEN % 1.0
+    return place, Window("calm", "in order", (), _stretch(case.pool, place))
+
+
+def natural(case: Case, number: int, count: int) -> Window:
+    """Return one of `count` windows of production rows in their order, evenly spread over it."""
+    return Window("natural", "in order", (), _stretch(case.production, number / max(count - 1, 1)))
+
+
+def _stretch(rows: Rows, place: float) -> Rows:
+    size = min(ROWS, len(rows) // 2)
+    start = int(place * (len(rows) - size))
+    return rows.take(np.arange(start, start + size))
+
+
+def treatments(case: Case, amounts: Amounts, reference: float, seed: int) -> list[Treatment]:
     """Return treatments that fill the strata of true loss as evenly as those tried allow."""
     strata: list[list[Treatment]] = [[] for _ in STRATA[1:]]
-    for treatment in _tried(case, amounts.tried, reference, rng):
+    for treatment in _tried(case, amounts.tried, reference, seed):
         place = int(np.searchsorted(STRATA, treatment.loss, "right")) - 1
         if len(strata[place]) < amounts.stratum:
             strata[place].append(treatment)
+        if all(len(stratum) >= amounts.stratum for stratum in strata):
+            break
     return [treatment for stratum in strata for treatment in stratum]
 
 
-def _tried(case: Case, count: int, reference: float, rng: np.random.Generator) -> Iterator[Treatment]:
+def lasting(treatment: Treatment, repeat: int, seed: int) -> Window:
+    """Return one window of a treatment."""
+    rows = treatment.draw(ROWS, generator(seed, "lasting", treatment.number, repeat))
+    return Window(treatment.family, treatment.kind, treatment.columns, rows)
+
+
+def _tried(case: Case, count: int, reference: float, seed: int) -> Iterator[Treatment]:
     broken = usable(case, sorted(kinds()))
     for number in range(count):
+        rng = generator(seed, "treatment", number)
         family, kind, columns, draw = (
             _shift(case, rng) if number % 4 == 0 else _break(case, broken[number % len(broken)], rng)
         )
         probe = draw(PROBED, rng)
-        accuracy = float(np.mean(probe.prediction == _labels(probe)))
-        yield Treatment(family, kind, columns, draw, reference - accuracy)
+        yield Treatment(number, family, kind, columns, draw, reference - accuracy_of(probe))
+
+
+def accuracy_of(rows: Rows) -> float:
+    """Return the share of labelled rows that are answered rightly."""
+    return float(np.mean(rows.prediction == labels_of(rows)))
 
 
 def _shift(case: Case, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Draw]:
@@ -112,18 +161,13 @@ def _break(case: Case, kind: str, rng: np.random.Generator) -> tuple[str, str, t
         found = corrupt(
             clean.features, kind, rng=np.random.default_rng(seed), columns=columns, fraction=fraction
         )
-        return ask(clean.schema, found.features, _labels(clean), case.scorer)
+        return ask(clean.schema, found.features, labels_of(clean), case.scorer)
 
     return "corrupt", kind, columns, draw
 
 
-def windows(chosen: Sequence[Treatment], rng: np.random.Generator) -> Iterator[tuple[Window, ...]]:
-    """Yield the windows of each treatment, together."""
-    for t in chosen:
-        yield tuple(Window(t.family, t.kind, t.columns, t.draw(ROWS, rng)) for _ in range(REPEATS))
-
-
-def _labels(rows: Rows) -> np.ndarray:
+def labels_of(rows: Rows) -> np.ndarray:
+    """Return the labels that every window of a benchmark has."""
     if rows.label is None:
         raise DataError("windows of a benchmark need labels")
     return rows.label

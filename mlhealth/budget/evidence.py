@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from mlhealth.budget.limits import AlarmBudget, BudgetLimits, Spread, gain
+from mlhealth.budget.onset import in_words, onsets
 from mlhealth.budget.state import BudgetState, Tally
 from mlhealth.clock import format_duration
 from mlhealth.detectors.quality import severe
@@ -70,7 +71,9 @@ def judge(report: WindowReport, limits: BudgetLimits, state: BudgetState) -> tup
     said, series = watch(report, state.series, limits.objective)
     own = tuple(result for result in report.detectors if result.detector not in SERIES)
     report = replace(report, detectors=(*own, *said))
-    health = score(HealthInputs.of(report, limits.objective))
+    begun = onsets(report, state.onsets)
+    since = {name: in_words(start, report.key.end) for name, start in begun.items()}
+    health = score(HealthInputs.of(report, limits.objective, since))
     primary = state.primary.after(_evidence_of(report, limits), limits.limit)
     others = {
         one.objective.metric: state.others.get(one.objective.metric, Tally()).after(
@@ -79,7 +82,7 @@ def judge(report: WindowReport, limits: BudgetLimits, state: BudgetState) -> tup
         for one in limits.others
     }
     end = max(report.key.end, state.end or report.key.end)
-    after = BudgetState(primary, state.windows + 1, end, others, series)
+    after = BudgetState(primary, state.windows + 1, end, others, series, begun)
     health = _cautious(health, report, limits, state)
     fault = _input_fault(report, health)
     return replace(report, health=_verdict(health, after, limits, fault=fault)), after

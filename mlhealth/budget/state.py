@@ -41,7 +41,8 @@ class BudgetState:
     """The state before a window.
 
     `primary`: of the metric of the health score; `others`: of further ones, by name. `windows`: how many were seen.
-    `end`: of the last of them. `series`: what is remembered of the windows' statistics.
+    `end`: of the last of them. `series`: what is remembered of the windows' statistics. `onsets`: since when each
+    column at fault has been.
     """
 
     primary: Tally = Tally()
@@ -49,6 +50,7 @@ class BudgetState:
     end: int | None = None
     others: Mapping[str, Tally] = field(default_factory=dict)
     series: SeriesState = field(default_factory=SeriesState)
+    onsets: Mapping[str, int] = field(default_factory=dict)
 
     def to_data(self) -> dict[str, Any]:
         """Return the state as JSON-able data."""
@@ -58,6 +60,7 @@ class BudgetState:
             "end": self.end,
             "others": {metric: tally.to_data() for metric, tally in sorted(self.others.items())},
             "series": self.series.to_data(),
+            "onsets": dict(self.onsets),
         }
 
     @classmethod
@@ -72,4 +75,5 @@ class BudgetState:
             data.get("end"),
             others,
             SeriesState.from_data(data.get("series")),
+            {str(name): int(start) for name, start in (data.get("onsets") or {}).items()},
         )

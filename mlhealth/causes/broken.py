@@ -1,12 +1,11 @@
-"""*What is broken*: the columns whose values a known kind of fault accounts for, the worst first.
+"""*What is broken*: columns that the winning explanation blames, or whose values a known kind of fault accounts for.
 
-Asked only of columns that the counts say have moved, so that a calm window costs nothing.
+Values are asked only of columns that the counts say have moved, so that a calm window costs nothing.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mlhealth.detectors.column_faults import column_fault
 from mlhealth.detectors.quality import severe
@@ -15,58 +14,43 @@ from mlhealth.records import ColumnFault, DetectorResult, FeatureQuality
 
 MOST_COLUMNS = 12
 """Columns looked at in one window at most, most moved first."""
-VAGUE = ("has left its range", "unrelated to what they should be", "were not there before")
-"""Words by which an explanation says that a column broke, but not how."""
+VAGUE = frozenset({"changed values", "outliers", "unseen category"})
+"""Kinds by which an explanation says that a column broke, but not how."""
 
 Seen = tuple[Mapping[str, DetectorResult], Mapping[str, FeatureQuality]]
 """The main drift and the quality of each column of a window."""
 
 
 def broken_columns(
-    reference: Rows, window: Rows, seen: Seen, explanation: str | None = None
+    reference: Rows, window: Rows, seen: Seen, explained: Sequence[ColumnFault] = ()
 ) -> tuple[ColumnFault, ...]:
-    """Return the faults found in a window's columns.
+    """Return the faults of a window's columns, the first one to look at first.
 
-    `explanation`: the estimator's, in words; where it says precisely how a column is broken, that stands.
+    `explained`: what the estimator's winning explanation calls broken, the surest first. Where it says precisely how,
+    that stands, unless a column's values show a fault that cannot be mistaken.
     """
-    drift, quality = seen
-    blamed = blamed_columns(explanation, window.schema.feature_names)
-    precise = [name for name in blamed if not _is_vague(explanation or "", name)]
-    moved = {name for name in window.schema.feature_names if _has_moved(name, drift, quality)} | set(blamed)
-    effect = {name: (drift[name].effect or 0.0) if name in drift else 0.0 for name in moved}
-    ordered = sorted(moved, key=lambda name: (-effect[name], name))[:MOST_COLUMNS]
-    found = [
-        column_fault(
+    blamed = {fault.column: fault for fault in explained}
+    moved = {name for name in window.schema.feature_names if _has_moved(name, *seen)}
+    effect = {name: _effect(name, seen[0]) for name in moved}
+    others = sorted(moved - set(blamed), key=lambda name: (-effect[name], name))
+    found = []
+    for name in [*blamed, *others][:MOST_COLUMNS]:
+        precise = name in blamed and blamed[name].kind not in VAGUE
+        fault = column_fault(
             name,
             reference.features[name],
             window.features[name],
             numeric=name in window.schema.numeric,
-            explained=name in precise,
+            explained=precise,
         )
-        for name in ordered
-    ]
+        found.append(fault or blamed.get(name))
+    # In this order already: the surest explained, then the most moved.
     faults = [fault for fault in found if fault is not None]
-    return tuple(sorted(faults, key=lambda f: (not _is_severe(f, quality), -effect[f.column], f.column)))
+    return tuple(sorted(faults, key=lambda fault: not _is_severe(fault, seen[1])))
 
 
-def blamed_columns(explanation: str | None, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns that an explanation in words calls broken.
-
-    >>> blamed_columns("income arrives 100x too large; the mix of rows has shifted, most in age", ("age", "income"))
-    ('income',)
-    """
-    if not explanation:
-        return ()
-    clauses = [
-        c for c in explanation.split("; ") if not c.startswith(("the mix of", "the share of", "true values"))
-    ]
-    text = "; ".join(clauses)
-    return tuple(name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text))
-
-
-def _is_vague(explanation: str, name: str) -> bool:
-    clauses = [clause for clause in explanation.split("; ") if clause.startswith(f"{name} ")]
-    return any(words in clause for clause in clauses for words in VAGUE)
+def _effect(name: str, drift: Mapping[str, DetectorResult]) -> float:
+    return (drift[name].effect or 0.0) if name in drift else 0.0
 
 
 def _has_moved(name: str, drift: Mapping[str, DetectorResult], quality: Mapping[str, FeatureQuality]) -> bool:

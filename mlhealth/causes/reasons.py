@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlhealth.causes.costs_words import in_words
 from mlhealth.detectors.cells import SCORE
@@ -47,7 +47,10 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one window when its reasons are written."""
+    """What is known of one window when its reasons are written.
+
+    `since`: by column, in words, when the present run of windows began in which it is at fault.
+    """
 
     metric: str
     estimate: PerformanceEstimate | None
@@ -59,6 +62,7 @@ class Evidence:
     faults: tuple[ColumnFault, ...] = ()
     costs: tuple[Cost, ...] = ()
     whole: tuple[DetectorResult, ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict)
 
 
 def reasons(evidence: Evidence) -> tuple[Reason, ...]:
@@ -80,21 +84,22 @@ def _headline(evidence: Evidence, faults: list[Reason]) -> Reason:
     if estimate is None or estimate.value is None:
         why = "no method could answer" if estimate is None else (estimate.note or "no method could answer")
         return Reason(f"{evidence.metric} cannot be estimated here: {why}", None, evidence.cause)
-    text = _now(estimate)
-    explanation = _explained(estimate.explanation, evidence.faults)
-    if explanation and not evidence.faults:
-        return Reason(f"{explanation}; {text}", None, evidence.cause)
+    parts = [_shift(estimate), _now(estimate)]
     if faults and evidence.cause is Cause.BROKEN_INPUT:
-        text = "; ".join(part for part in (faults[0].text, explanation, text) if part)
-        return Reason(text, faults[0].feature, evidence.cause)
-    return Reason(text, None, evidence.cause)
+        return Reason(_joined([faults[0].text, *parts]), faults[0].feature, evidence.cause)
+    return Reason(_joined(parts), None, evidence.cause)
 
 
-def _explained(explanation: str | None, faults: Sequence[ColumnFault]) -> str:
-    """Return an explanation without the clauses that speak of columns whose fault is known more precisely."""
-    known = {fault.column for fault in faults}
-    clauses = (explanation or "").split("; ")
-    return "; ".join(clause for clause in clauses if not known & set(clause.replace(",", " ").split(" ")))
+def _joined(parts: Sequence[str]) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def _shift(estimate: PerformanceEstimate) -> str:
+    """Return what an explanation says of the traffic: all but the faults, which are told as such."""
+    text = estimate.explanation or ""
+    for fault in estimate.faults:
+        text = text.replace(fault.text, "")
+    return _joined([clause.strip() for clause in text.split("; ")])
 
 
 def _now(estimate: PerformanceEstimate) -> str:
@@ -160,11 +165,17 @@ def _unexplained(evidence: Evidence) -> str:
 
 def _faults(evidence: Evidence) -> list[Reason]:
     """Return each broken column's fault, in the words of its kind where that is known."""
-    named = [Reason(fault.text, fault.column, Cause.BROKEN_INPUT) for fault in evidence.faults]
     told = {fault.column for fault in evidence.faults}
+    texts = {_since(fault.text, fault.column, evidence): fault.column for fault in reversed(evidence.faults)}
+    named = [Reason(text, column, Cause.BROKEN_INPUT) for text, column in reversed(texts.items())]
     broken = [(name, q) for name, q in evidence.quality.items() if q.faults and name not in told]
     broken.sort(key=lambda item: (not severe(item[1]), -_badness(item[1]), item[0]))
-    return [*named, *(Reason(describe(name, q), name, Cause.BROKEN_INPUT) for name, q in broken)]
+    further = [(name, _since(describe(name, q), name, evidence)) for name, q in broken]
+    return [*named, *(Reason(text, name, Cause.BROKEN_INPUT) for name, text in further)]
+
+
+def _since(text: str, column: str, evidence: Evidence) -> str:
+    return f"{text} since {evidence.since[column]}" if column in evidence.since else text
 
 
 def _whole(evidence: Evidence) -> list[Reason]:

@@ -20,7 +20,7 @@ from mlhealth.estimators.ensemble.outputs import OutputSpace
 from mlhealth.estimators.ensemble.replay import Memory
 from mlhealth.estimators.ensemble.stored import rows_of_data, rows_to_data
 from mlhealth.estimators.ensemble.surrogate import Design, Surrogate
-from mlhealth.estimators.ensemble.words import Explanation, explain, sentence
+from mlhealth.estimators.ensemble.words import Explanation, column_faults, explain, sentence
 from mlhealth.estimators.intervals import COUNTED, Answering
 from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.mpp_row import MPPRow
@@ -103,7 +103,7 @@ class Mpp(Estimator):
         status, note = _status(verdict, len(window))
         by = Answering(self.name, self.reference, window.schema, level, status, note)
         deviation = row_deviations(self.core, self.reference.metrics)
-        words = sentence(self._told(verdict))
+        told = self._told(verdict)
         out = {}
         for metric in self.reference.metrics:
             answer = verdict.answers[metric]
@@ -112,7 +112,7 @@ class Mpp(Estimator):
                 continue
             width = spread(answer, verdict.misfit, metric, deviation.get(metric, 0.0))
             half = self.factors.at(metric, level) * width
-            out[metric] = _interval(by, metric, (answer, half), window, words)
+            out[metric] = _interval(by, metric, (answer, half), window, told)
         return out
 
     def state(self) -> FittedState:
@@ -172,7 +172,7 @@ def _status(verdict: Verdict, rows: int) -> tuple[EstimateStatus, str | None]:
 
 
 def _interval(
-    by: Answering, metric: str, found: tuple[Answer, float], window: Rows, words: str | None
+    by: Answering, metric: str, found: tuple[Answer, float], window: Rows, told: tuple[Explanation, ...]
 ) -> PerformanceEstimate:
     answer, half = found
     known = metric_of(metric, window.schema)
@@ -195,6 +195,7 @@ def _interval(
         by.method,
         reference,
         by.level,
-        explanation=words,
+        explanation=sentence(told),
         note=by.note,
+        faults=column_faults(told),
     )

@@ -47,10 +47,10 @@ class SegmentReference:
         return {name: self._own(name, estimate) for name, estimate in estimates.items()}
 
     def _own(self, name: str, estimate: PerformanceEstimate) -> PerformanceEstimate:
-        told = without(estimate.explanation, self.column)
+        estimate = _apart(estimate, self.column)
         known = self.metrics.get(name)
         if known is None or estimate.value is None or estimate.lower is None or estimate.upper is None:
-            return replace(estimate, explanation=told, reference=None if known is None else known.value)
+            return replace(estimate, reference=None if known is None else known.value)
         metric = metric_of(name, self.rows.schema)
         error = known.standard_error * float(ndtri((1.0 + estimate.level) / 2.0))
         value = float(np.clip(estimate.value - self.offsets.get(name, 0.0), metric.lower, metric.upper))
@@ -62,7 +62,6 @@ class SegmentReference:
             lower=max(value - below, metric.lower),
             upper=min(value + above, metric.upper),
             reference=known.value,
-            explanation=told,
         )
 
 
@@ -99,12 +98,15 @@ def unknown(estimates: Estimates, segment: str) -> dict[str, PerformanceEstimate
     )
     status, column = EstimateStatus.NOT_IDENTIFIABLE, segment.split("=", 1)[0]
     return {
-        name: replace(
-            e, value=None, lower=None, upper=None, status=status, note=note,
-            explanation=without(e.explanation, column),
-        )
+        name: replace(_apart(e, column), value=None, lower=None, upper=None, status=status, note=note)
         for name, e in estimates.items()
-    }  # fmt: skip
+    }
+
+
+def _apart(estimate: PerformanceEstimate, column: str) -> PerformanceEstimate:
+    """Return an estimate that says nothing of the segment's own column."""
+    faults = tuple(fault for fault in estimate.faults if fault.column != column)
+    return replace(estimate, explanation=without(estimate.explanation, column), faults=faults)
 
 
 def without(explanation: str | None, column: str) -> str | None:

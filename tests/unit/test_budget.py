@@ -212,3 +212,20 @@ def test_spread_is_never_trusted_below_a_floor() -> None:
     deviations = Null(rows, LEVELS, np.full((1, len(LEVELS)), 0.02))
     spread = Spread.of(residuals, deviations)
     assert spread.at(1_000) == pytest.approx((0.1, 0.3, 0.02))
+
+
+def test_reasons_say_since_when_a_column_has_been_at_fault() -> None:
+    """The onset is that of the present run of windows at fault, told as a clock time on the same day."""
+    day, state, told = 20_000 * DAY, BudgetState(), []
+    for hour, broken in enumerate((True, False, True, True)):
+        window = report(0.7, broken=broken)
+        key = replace(window.key, start=day + hour * HOUR, end=day + (hour + 1) * HOUR)
+        judged, state = judge(replace(window, key=key), LIMITS, state)
+        told.append(judged.health.reasons[0].text)
+    assert [text.partition(";")[0] for text in told] == [
+        "income is missing in every row since 00:00",
+        "accuracy now about 0.70 ± 0.03, was 0.88",
+        "income is missing in every row since 02:00",
+        "income is missing in every row since 02:00",
+    ]
+    assert BudgetState.from_data(json.loads(json.dumps(state.to_data()))) == state

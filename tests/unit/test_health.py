@@ -11,6 +11,7 @@ from mlhealth.health import HealthInputs, probability_of_drop, score
 from mlhealth.objective import Objective
 from mlhealth.records import (
     Cause,
+    ColumnFault,
     DetectorResult,
     EstimateStatus,
     FeatureQuality,
@@ -20,6 +21,7 @@ from mlhealth.records import (
 from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 OBJECTIVE = Objective("accuracy", 0.05)
+LARGE = ColumnFault("income", "unit error", 1.0, "income arrives 100x too large")
 SOUND = FeatureQuality(0.0, 0.0, 0.0, 0.0)
 GONE = FeatureQuality(1.0, 0.0, 0.0, 0.0, ("all missing",))
 
@@ -121,13 +123,21 @@ def test_no_estimate_means_no_score_and_says_why() -> None:
 
 def test_reasons_begin_with_what_is_broken_and_what_it_costs() -> None:
     """The first sentence names the break and the loss; the next the faults; the last whom to call."""
-    found = estimate(0.714, 0.04, explanation="income arrives 100x too large")
-    health = score(
-        inputs(found, quality={"age": SOUND, "income": GONE}, drift={"income": drifted("income", 0.3)})
+    faults = (LARGE, ColumnFault("age", "missing", 0.3, "age is missing in 30 % of rows"))
+    found = estimate(
+        0.714,
+        0.04,
+        explanation=f"{LARGE.text}; the mix of rows has shifted, most in income",
+        faults=(LARGE,),
     )
+    health = score(inputs(found, faults=faults, since={"income": "14:00"}, quality={"zip": GONE}))
     texts = [reason.text for reason in health.reasons]
-    assert texts[0] == "income arrives 100x too large; accuracy now about 0.71 ± 0.04, was 0.88"
-    assert texts[1] == "income is missing in every row"
+    assert texts[0] == (
+        "income arrives 100x too large since 14:00; the mix of rows has shifted, most in income; "
+        "accuracy now about 0.71 ± 0.04, was 0.88"
+    )
+    assert texts[1] == "age is missing in 30 % of rows"
+    assert texts[2] == "zip is missing in every row"
     assert "the team that delivers the data" in texts[-1]
     assert health.cause is Cause.BROKEN_INPUT
 

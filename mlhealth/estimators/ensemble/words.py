@@ -12,6 +12,7 @@ from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.explanations import Bench, Candidate
 from mlhealth.estimators.ensemble.operators import Operator
 from mlhealth.estimators.ensemble.screening import Movement
+from mlhealth.records import ColumnFault
 
 ALWAYS = 0.9
 """Fraction of rows from which a fault is said without its fraction."""
@@ -19,28 +20,44 @@ ALWAYS = 0.9
 
 @dataclass(frozen=True)
 class Explanation:
-    """What happened to a window, or to some of its columns: `kind` names the failure as `mlhealth.corrupt` does."""
+    """What happened to a window, or to some of its columns: `kind` names the failure as `mlhealth.corrupt` does.
+
+    `share`: of the rows that it happened to, 0 to 1. `is_fault`: a break rather than a shift of traffic.
+    """
 
     kind: str
     columns: tuple[str, ...]
     text: str
+    share: float = 1.0
+    is_fault: bool = True
 
 
 def explain(candidate: Candidate, bench: Bench, movement: Movement) -> tuple[Explanation, ...]:
     """Return what a candidate says happened, faults first; empty where nothing did."""
     found = explain_faults(candidate.treated)
     if candidate.weighting == "label":
-        found.append(Explanation("label shift", (), _label_words(candidate, bench)))
+        found.append(Explanation("label shift", (), _label_words(candidate, bench), is_fault=False))
     if candidate.weighting == "covariate":
         moved = [c for c, _ in _most_moved(movement) if c not in {t.name for t in candidate.treated}][:3]
         where = f", most in {_listed(moved)}" if moved else ""
-        found.append(Explanation("covariate shift", tuple(moved), f"the mix of rows has shifted{where}"))
+        text = f"the mix of rows has shifted{where}"
+        found.append(Explanation("covariate shift", tuple(moved), text, is_fault=False))
     return tuple(found)
 
 
 def sentence(explanations: Sequence[Explanation]) -> str | None:
     """Return all explanations in one line, or None where there is nothing to say."""
     return "; ".join(e.text for e in explanations) or None
+
+
+def column_faults(explanations: Sequence[Explanation]) -> tuple[ColumnFault, ...]:
+    """Return the faults that explanations tell of, one for each column, in their order."""
+    return tuple(
+        ColumnFault(column, e.kind, e.share, e.text)
+        for e in explanations
+        if e.is_fault
+        for column in e.columns
+    )
 
 
 def _most_moved(movement: Movement) -> list[tuple[str, float]]:
@@ -60,8 +77,8 @@ def _label_words(candidate: Candidate, bench: Bench) -> str:
 
 
 def explain_faults(treated: Sequence[Treated]) -> list[Explanation]:
-    """Return what was done to columns, what needs several of them first."""
-    led = [(t.name, *t.operators[0]) for t in treated]
+    """Return what was done to columns, what needs several of them first, then the most changed."""
+    led = [(t.name, *t.operators[0]) for t in sorted(treated, key=lambda t: (-t.before, t.name))]
     out, told = _joint(led)
     out += [_one(name, operator, fraction) for name, operator, fraction in led if name not in told]
     return out
@@ -77,20 +94,20 @@ def _joint(led: Sequence[Led]) -> tuple[list[Explanation], set[str]]:
     for one, (other, fraction) in sorted(copies.items()):
         if copies.get(other, ("", 0.0))[0] == one and one < other:
             text = f"{one} and {other} are swapped{_in_rows(fraction)}"
-            out.append(Explanation("swapped columns", (one, other), text))
+            out.append(Explanation("swapped columns", (one, other), text, fraction))
             told |= {one, other}
     strays = sorted(name for name, o, _ in led if o.kind == "permute")
     if len(strays) > 1:
         fraction = float(np.mean([q for name, _, q in led if name in strays]))
         text = f"{_listed(strays)} are joined to the wrong rows{_in_rows(fraction)}"
-        out.append(Explanation("misaligned join", tuple(strays), text))
+        out.append(Explanation("misaligned join", tuple(strays), text, fraction))
         told |= set(strays)
     return out, told
 
 
 def _one(name: str, operator: Operator, fraction: float) -> Explanation:
     kind, text = _say(name, operator, fraction)
-    return Explanation(kind, (name,), text)
+    return Explanation(kind, (name,), text, fraction)
 
 
 def _say(name: str, operator: Operator, fraction: float) -> tuple[str, str]:
