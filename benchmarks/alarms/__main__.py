@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -37,20 +38,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     amounts = QUICK_AMOUNTS if wanted.quick else FULL_AMOUNTS
     asked = {name: getattr(wanted, name) for name in ("calm", "stratum", "single") if getattr(wanted, name)}
     amounts = replace(amounts, **asked)
+    run = wanted.resume or commit().rstrip("+")
     judged: list[Judged] = []
     limits: dict[str, figures.Limits] = {}
-    run = wanted.resume or commit().rstrip("+")
     for name in wanted.tables or (QUICK if wanted.quick else TABLES):
+        table = _Table.of(wanted, name, amounts, RECORDS / run)
+        limits[name] = table.judge.limits
+        _judge(table.judge, table.recording, table.planned, name)
+        if not wanted.no_peers:
+            _ask_peers(table.judge, table.recording, table.planned)
+        judged += table.recording.of([p.key for p in table.planned])
+    publish(judged, limits, wanted.seed, write_docs=wanted.docs)
+
+
+@dataclass(frozen=True)
+class _Table:
+    judge: Judge
+    recording: Recording
+    planned: list[Planned]
+
+    @classmethod
+    def of(cls, wanted: argparse.Namespace, name: str, amounts: streams.Amounts, folder: Path) -> Self:
         case = streams.case_in_order(tables.load(wanted.data, name), wanted.primary, wanted.seed)
         judge = Judge(case, wanted.seed)
-        limits[name] = judge.limits
-        recording = Recording(RECORDS / run, f"{name}-{wanted.primary}-{wanted.seed}")
-        planned = list(plan(case, amounts, judge.reference, wanted.seed))
-        _judge(judge, recording, planned, name)
-        if not wanted.no_peers:
-            _ask_peers(judge, recording, planned)
-        judged += recording.of([p.key for p in planned])
-    publish(judged, limits, wanted.seed, write_docs=wanted.docs)
+        recording = Recording(folder, f"{name}-{wanted.primary}-{wanted.seed}")
+        return cls(judge, recording, list(plan(case, amounts, judge.reference, wanted.seed)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -42,4 +42,5 @@ class Judged:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Return the record that `to_data` gave."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)

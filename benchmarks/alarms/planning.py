@@ -9,8 +9,8 @@ from benchmarks.alarms import single_breaks, streams
 from benchmarks.alarms.judging import Known
 from benchmarks.estimation.windows import Case, Window
 
-CALM_ASKED, REPEAT_ASKED = 12, 0
-"""Calm windows of either kind, and which window of a treatment, that peers are asked about."""
+CALM_ASKED = 10
+"""Calm windows of either kind that peers are asked about, besides one of each treatment and each second natural one."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def _lasting(case: Case, amounts: streams.Amounts, reference: float, seed: int) 
     for treatment in streams.treatments(case, amounts, reference, seed):
         for repeat in range(streams.REPEATS):
             key = f"lasting/{treatment.number}/{repeat}"
-            yield Planned(key, _treated(treatment, repeat, seed), for_peers=repeat == REPEAT_ASKED)
+            yield Planned(key, _treated(treatment, repeat, seed), for_peers=repeat == 0)
 
 
 def _single(case: Case, amounts: streams.Amounts, seed: int) -> Iterator[Planned]:
