@@ -105,6 +105,8 @@ def _bulk(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
         return None
     if table.num_rows != lines:
         return None
+    own = {*schema.feature_names, *schema.scores, schema.prediction}
+    table = table.select([n for n in fields.names if n in own or table.column(n).null_count < lines])
     counts = np.ones(len(values), dtype=np.int64)
     if lines != len(values):
         counts = np.array([value.count(b"\n") + 1 for value in values], dtype=np.int64)
@@ -127,7 +129,10 @@ def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np
 
 
 def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
-    """Return the types to parse into: the model's own, and those of the first event for id, time and the rest."""
+    """Return the types to parse into: the model's own, and those of the first event for id, time and the rest.
+
+    What the first event lacks is taken for text; where a later event has it as another type, the bulk path gives up.
+    """
     try:
         event = orjson.loads(first)
     except orjson.JSONDecodeError:
@@ -136,8 +141,8 @@ def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
     types |= {score: pa.float64() for score in schema.scores}
     types[schema.prediction] = _STORED[schema.prediction_storage]
     for name in (*schema.segments, schema.label, schema.timestamp, schema.id, schema.key, ID_FIELD):
-        if name is not None and name not in types and name in event:
-            types[name] = _type_of(event[name])
+        if name is not None and name not in types:
+            types[name] = _type_of(event.get(name))
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
 
 

@@ -89,3 +89,15 @@ def test_no_messages_give_an_empty_batch() -> None:
 def test_pretty_printed_json_is_one_event() -> None:
     """An event spread over several lines is understood."""
     assert decode(messages([json.dumps(GOOD, indent=2).encode()]), SCHEMA).batch.rows == 1
+
+
+@pytest.mark.parametrize("field", ["ts", "event_id", "region"])
+@pytest.mark.parametrize("value", ["2026-01-01T00:00:00Z", 1_767_225_600])
+def test_what_the_first_event_lacks_later_events_keep(field: str, value: object) -> None:
+    """A first event without its time, id or segment costs no other event its own, whatever its type."""
+    whole = {**GOOD, field: value}
+    first = json.dumps({name: v for name, v in whole.items() if name != field}).encode()
+    found = decode(messages([first, json.dumps(whole).encode()]), SCHEMA)
+    alone = decode(messages([json.dumps(whole).encode()]), SCHEMA)
+    kept = found.batch.table.slice(found.batch.rows - 1)
+    assert kept.to_pylist() == alone.batch.table.to_pylist()
