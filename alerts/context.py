@@ -75,7 +75,7 @@ VOCABULARY: Mapping[str, Any] = {
     "record": {
         ANY: {"windows": None, "error": None, "bias": None, "coverage": None, "recent": None, "recent_bias": None}
     },
-    "volume": {"rows": None, "rejected": None, "late": None},
+    "volume": {"rows": None, "events": None, "rejected": None, "late": None},
     "lag": {"seconds": None},
 }  # fmt: skip
 """The variables and their fields; None is a leaf."""
@@ -113,7 +113,12 @@ def context_of(report: WindowReport, circumstances: Circumstances = NO_CIRCUMSTA
         "quality": {name: _quality(q) for name, q in report.quality.items()},
         "realized": {name: float(value) for name, value in report.realized.items()},
         "record": {name: dict(numbers) for name, numbers in circumstances.record.items()},
-        "volume": {"rows": report.rows, "rejected": circumstances.rejected, "late": circumstances.late},
+        "volume": {
+            "rows": report.rows,
+            "events": report.volume,
+            "rejected": circumstances.rejected,
+            "late": circumstances.late,
+        },
         "lag": {"seconds": circumstances.lag_seconds},
     }
 

@@ -7,7 +7,8 @@ import pyarrow as pa
 from pandas.util import hash_pandas_object
 
 from mlhealth.detectors.window_faults import DUPLICATES, REPEATS
-from mlhealth.events.batch import KEY, PREDICTION
+from mlhealth.events.batch import PREDICTION
+from mlhealth.profile.weighing import UNIT, ranks, units
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import DetectorResult
 
@@ -24,21 +25,27 @@ def delivery_faults(window: WindowProfile, reference: WindowProfile) -> tuple[De
     """Return the shares of rows that came twice and of rows with equal contents; nothing without a sample of rows."""
     if window.sample is None or window.sample.num_rows < FEWEST_ROWS:
         return ()
-    repeated = [] if reference.sample is None else [_repeated(window.sample, reference.sample, window)]
-    return (_duplicates(window, window.sample), *repeated)
+    found = [_duplicates(window, window.sample)]
+    even = window.effective().sample
+    if reference.sample is not None and even is not None and even.num_rows >= FEWEST_ROWS:
+        found.append(_repeated(even, reference.sample, window))
+    return tuple(found)
 
 
 def _duplicates(window: WindowProfile, sample: pa.Table) -> DetectorResult:
     """Return the share of rows whose key was there before: exact while all distinct keys are kept, else estimated.
 
-    The k-th smallest of distinct hashed keys tells how many there are (Bar-Yossef et al. 2002).
+    The k-th smallest of distinct hashed keys tells how many there are (Bar-Yossef et al. 2002): a row was in the sample
+    with the chance that its key, over its weight, is below that.
     """
     kept, most = sample.num_rows, window.layout.sample_rows
     distinct, error = float(kept), 0.0
     if kept >= most:
-        largest = float(np.asarray(sample.column(KEY).to_numpy()).max()) / KEYS
+        weights = units(sample)
+        largest = max(float(ranks(sample)[-1]) / KEYS, 1e-12)
         error = 1.0 / np.sqrt(kept - 2)
-        distinct = min((kept - 1) / max(largest, 1e-12), float(window.rows))
+        chances = np.full(kept, largest) if weights is None else np.minimum(weights * (largest / UNIT), 1.0)
+        distinct = min(float((1.0 / chances[:-1]).sum()), float(window.rows))
     share = max(1.0 - distinct / window.rows, 0.0)
     limit = LEAST + SURE * float(error)
     note = f"{share:.0%} of the rows came more than once, by their keys"

@@ -40,6 +40,8 @@ def report_to_dict(report: WindowReport, *, window: int, start: str | int, end: 
         "faults": [asdict(fault) for fault in report.faults],
         "costs": [asdict(cost) for cost in report.costs],
     }
+    if report.events is not None:
+        found |= {"events": report.events, "effective_rows": report.effective_rows}
     if report.key.segment:
         found["segment"] = report.key.segment
     if report.realized:

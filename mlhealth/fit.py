@@ -21,11 +21,13 @@ from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metrics import default_metrics, metric_of, reference_metrics
 from mlhealth.estimators.registry import estimator_named, estimators
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
-from mlhealth.events.batch import ID, LABEL, TIME, EventBatch
+from mlhealth.events.batch import ID, LABEL, TIME, WEIGHT, EventBatch
 from mlhealth.events.normalise import Normalised, Origin, normalise
 from mlhealth.objective import Objective
 from mlhealth.profile.layout import layout_of
-from mlhealth.profile.window_profile import WindowProfile, bottom_k
+from mlhealth.profile.sampling import bottom_k
+from mlhealth.profile.weighing import staying
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.reference_checks import check_scorer, reference_notes
 from mlhealth.schema.file import SchemaFile, complete
 from mlhealth.schema.model_schema import ModelSchema
@@ -74,6 +76,8 @@ def fit(
     for metric in names:
         metric_of(metric, completed)
     notes += [*_rejected(labelled, "reference"), *reference_notes(rows)]
+    if completed.weight in reference.column_names or completed.sampling_fraction in reference.column_names:
+        notes.append(f"the reference is a sampled log: {len(rows)} of its rows stand for equally many events")
     asked = None if scorer is None else ForgivingScorer.of(scorer, rows)
     if asked is not None:
         notes += check_scorer(asked, rows, seed=seed)
@@ -165,17 +169,20 @@ def _complete(schema: SchemaFile | ModelSchema, reference: pa.Table) -> tuple[Mo
 
 
 def _labelled(table: pa.Table, schema: ModelSchema, name: str) -> Normalised:
-    """Return the rows that have a label, in order of time."""
+    """Return the rows that have a label, in order of time; of a sampled log, as many as all weigh the same."""
     if schema.label is None or schema.label not in table.column_names:
         raise DataError(f"{name}: there is no label column {schema.label!r} (key 'columns.label')")
     found = normalise(table, schema, Origin.file(name, table.num_rows), labels=True)
     label = found.batch.array(LABEL)
     known = label.astype(np.float64) >= 0 if schema.is_classification else np.isfinite(label)
-    order = np.flatnonzero(known)
+    order = np.flatnonzero(known & staying(found.batch.table))
     order = order[np.argsort(found.batch.array(TIME)[order], kind="stable")]
     rows = found.batch.take(order)
-    # a baseline has no use for ids, which may name people
-    return Normalised(EventBatch(schema, rows.table.drop_columns([ID])), found.rejections, found.kept[order])
+    # a baseline has no use for ids, which may name people, nor for weights: rows that stay all weigh the same
+    unused = [name for name in (ID, WEIGHT) if name in rows.table.column_names]
+    return Normalised(
+        EventBatch(schema, rows.table.drop_columns(unused)), found.rejections, found.kept[order]
+    )
 
 
 def _check_reference(found: Normalised, schema: ModelSchema, name: str) -> None:

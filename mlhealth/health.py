@@ -80,7 +80,7 @@ class HealthInputs:
             report.drift,
             report.quality,
             report.realized,
-            report.rows,
+            report.telling_rows,
             report.labels,
             report.faults,
             report.costs,

@@ -105,6 +105,9 @@ class Metrics:
     # the latest window of each model version and segment
     health_score = gauge("mlhealth_health_score", "Health score, 0 to 100.", SEGMENT)
     window_rows = gauge("mlhealth_window_rows", "Rows of the latest window.", SEGMENT)
+    window_events = gauge(
+        "mlhealth_window_events", "Events of the latest window, estimated where the log is sampled.", SEGMENT
+    )
     window_end = gauge(
         "mlhealth_window_end_timestamp_seconds", "Event time at which the latest window ends.", SEGMENT
     )

@@ -25,6 +25,7 @@ from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
 from mlhealth.fit import default_method
 from mlhealth.health import HealthInputs, score
 from mlhealth.objective import Objective
+from mlhealth.profile.weighing import thinned
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import (
     ColumnFault,
@@ -113,12 +114,14 @@ class Evaluator:
 
         `sample`: canonical rows to estimate from, for a segment, whose profile has none; default the profile's own.
         The same profile gives the same report, whatever the rows' order or how they were split before merging.
+        Of a sampled log, everything but volumes is judged as if its effective rows had come.
         """
-        table = profile.sample if sample is None else sample
+        seen, profile = profile, profile.effective()
+        table = profile.sample if sample is None else thinned(sample)
         rows = None if table is None or table.num_rows == 0 else rows_from_table(table, self.baseline.schema)
         own = self._own_reference(key.segment) if key.segment else None
         detectors, quality = (own.panel if own else self._panel).judge(profile)
-        whole = () if key.segment else self._whole(profile)
+        whole = () if key.segment else self._whole(seen, profile)
         estimates, drift = self._estimates(rows), main_drift(detectors)
         if key.segment:
             estimates = own.own(estimates) if own else unknown(estimates, key.segment)
@@ -138,7 +141,7 @@ class Evaluator:
             key=key,
             revision=revision,
             baseline=self.baseline.hash,
-            rows=profile.rows,
+            rows=seen.rows,
             estimates=estimates,
             health=score(inputs),
             drift=drift,
@@ -147,13 +150,15 @@ class Evaluator:
             realized=inputs.realized,
             faults=inputs.faults,
             costs=inputs.costs,
+            events=None if seen.weighing is None else seen.events,
+            effective_rows=None if seen.weighing is None else profile.rows,
         )
 
-    def _whole(self, profile: WindowProfile) -> tuple[DetectorResult, ...]:
-        """Return what is said of the window as a whole: rows, not columns."""
+    def _whole(self, seen: WindowProfile, profile: WindowProfile) -> tuple[DetectorResult, ...]:
+        """Return what is said of the window as a whole: rows, not columns; `seen` is it as it was logged."""
         with single_threaded():
             judged = self._multivariate.judge(profile)
-        return (*judged, *delivery_faults(profile, self.baseline.reference))
+        return (*judged, *delivery_faults(seen, self.baseline.reference))
 
     def _faults(
         self, pair: tuple[Rows, Rows | None], estimates: Mapping[str, PerformanceEstimate], seen: Seen

@@ -196,6 +196,8 @@ class WindowReport:
 
     `realized`: metrics from labels, where they came; `labels`: how many, how they came, and what follows from them.
     `faults`: what is broken. `costs`: what costs accuracy, features and then segments, the dearest first.
+    `rows`: how many were seen. Of a sampled log, `events` is the estimated number of events that they stand for, and
+    `effective_rows` how many rows without weights would say as much; None where the log is whole.
     """
 
     key: WindowKey
@@ -211,6 +213,18 @@ class WindowReport:
     labels: LabelReport | None = None
     faults: tuple[ColumnFault, ...] = ()
     costs: tuple[Cost, ...] = ()
+    events: int | None = None
+    effective_rows: int | None = None
+
+    @property
+    def volume(self) -> int:
+        """Number of events of the traffic: of a sampled log an estimate, else the rows."""
+        return self.rows if self.events is None else self.events
+
+    @property
+    def telling_rows(self) -> int:
+        """How many rows speak for the window's numbers: the effective ones of a sampled log, else the rows."""
+        return self.rows if self.effective_rows is None else self.effective_rows
 
 
 class AlertState(StrEnum):

@@ -41,7 +41,7 @@ FACTOR = 3.0
 
 @dataclass(frozen=True)
 class SeriesState:
-    """The tests' states. `columns`: (values, mean, total, least) of each; `kept`: ADWIN's; `rows`: windows' rows."""
+    """The tests' states. `columns`: (values, mean, total, least) of each; `kept`: ADWIN's; `rows`: windows' volumes."""
 
     columns: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     kept: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -70,8 +70,8 @@ def watch(
     """Return what the series say at a window, and their state after it."""
     hinkley, columns = _creeping(report, state)
     adwin, kept = _jumping(report, state, objective)
-    volume = _volume(report.rows, state.rows)
-    rows = (*state.rows, report.rows)[-KEPT_COUNTS:]
+    volume = _volume(report, state.rows)
+    rows = (*state.rows, report.volume)[-KEPT_COUNTS:]
     return (*hinkley, *adwin, *volume), SeriesState(columns, kept, rows)
 
 
@@ -154,17 +154,20 @@ def _watched(report: WindowReport, objective: Objective) -> dict[str, float]:
     return found
 
 
-def _volume(rows: int, before: tuple[int, ...]) -> list[DetectorResult]:
+def _volume(report: WindowReport, before: tuple[int, ...]) -> list[DetectorResult]:
+    """Compare a window's volume with that of windows before: of a sampled log the estimated one."""
     known = np.array([n for n in before if n > 0], dtype=np.float64)
     if len(known) < FEWEST_COUNTS:
         return []
     usual = float(np.median(known))
     # Counts that go up and down by the day are usual too: the factor is measured against the least and the most seen.
     least, most = min(float(known.min()), usual / FACTOR), max(float(known.max()), usual * FACTOR)
-    noise = 3.0 * math.sqrt(usual)
-    drifted = rows < least - noise * least / usual or rows > most + noise
-    ratio = abs(math.log2(max(rows, 0.5) / usual))
-    note = f"{rows:,} rows came, usually about {usual:,.0f}"
+    volume, rows = report.volume, max(report.telling_rows, 1)
+    noise = 3.0 * math.sqrt(usual) * math.sqrt(max(volume, 1) / rows)  # each row stands for so many events
+    drifted = volume < least - noise * least / usual or volume > most + noise
+    ratio = abs(math.log2(max(volume, 0.5) / usual))
+    what = "rows" if report.events is None else "events (estimated)"
+    note = f"{volume:,} {what} came, usually about {usual:,.0f}"
     return [
-        DetectorResult(VOLUME, None, ratio, math.log2(FACTOR), drifted, rows=rows, note=note),
+        DetectorResult(VOLUME, None, ratio, math.log2(FACTOR), drifted, rows=report.rows, note=note),
     ]

@@ -27,6 +27,7 @@ from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.pairing import Pairing
 from mlhealth.events.v2_protobuf import message_type
+from mlhealth.schema.model_schema import ModelSchema
 from tests.strategies import SCHEMA
 
 Event = Mapping[str, Any]
@@ -96,20 +97,20 @@ class Registry:
         return known[number]
 
 
-def reading(name: str) -> Reading:
+def reading(name: str, shape: Shape = LOANS, schema: ModelSchema = SCHEMA) -> Reading:
     """Return how a writer's messages are to be read."""
     payload = PayloadConfig()
     if name == "sagemaker":
-        payload = PayloadConfig(answers=("y_pred", "y_score"))
-    return Reading(SCHEMA, payload, Registry())
+        payload = PayloadConfig(features=tuple(shape.features), answers=("y_pred", "y_score"))
+    return Reading(schema, payload, Registry(shape))
 
 
-def decoded(name: str, messages: Messages) -> Decoded:
+def decoded(name: str, messages: Messages, shape: Shape = LOANS, schema: ModelSchema = SCHEMA) -> Decoded:
     """Decode messages, halves brought together first."""
     found = format_of(name)
     if found.is_paired:
         messages = Pairing().add("loans", "1", name, messages).messages(messages)
-    return found.decode(messages, reading(name))
+    return found.decode(messages, reading(name, shape, schema))
 
 
 def iso(event: Event) -> str:

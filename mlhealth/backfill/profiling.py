@@ -109,16 +109,7 @@ def _read(piece: Piece, schema: ModelSchema) -> pa.Table:
 
 def columns_of(schema: ModelSchema) -> frozenset[str]:
     """Return the columns of a table that a baseline looks at."""
-    named = (
-        schema.prediction,
-        schema.label,
-        schema.timestamp,
-        schema.id,
-        schema.key,
-        *schema.scores,
-        *schema.segments,
-    )
-    return frozenset(name for name in (*named, *schema.feature_names) if name)
+    return frozenset((*schema.columns, schema.label) if schema.label else schema.columns)
 
 
 def _grow(grown: OpenProfiles, batch: EventBatch, partition: Partition, runtime: Runtime) -> None:

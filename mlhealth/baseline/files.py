@@ -264,11 +264,9 @@ def _bins(data: Mapping[str, Any]) -> Bins:
 
 
 def _schema_data(schema: ModelSchema) -> dict[str, Any]:
-    """Return a schema as JSON; `pii` only where there is any."""
-    data = asdict(schema)
-    if not data["pii"]:
-        del data["pii"]
-    return data
+    """Return a schema as JSON; what came to schemas later only where there is any, so that old ones keep their hash."""
+    later = ("pii", "weight", "sampling_fraction")
+    return {name: value for name, value in asdict(schema).items() if value or name not in later}
 
 
 def _schema(data: dict[str, Any]) -> ModelSchema:

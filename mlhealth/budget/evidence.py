@@ -93,8 +93,8 @@ def _evidence_of(report: WindowReport, limits: BudgetLimits) -> float | None:
     metric = limits.objective.metric
     estimate, seen = report.estimates.get(metric), estimate_of_labels(report.labels, metric)
     if seen is None:
-        return evidence(estimate, report.rows, limits)
-    return evidence(believed(estimate, seen), report.rows, replace(limits, spread=None))
+        return evidence(estimate, report.telling_rows, limits)
+    return evidence(believed(estimate, seen), report.telling_rows, replace(limits, spread=None))
 
 
 def evidence(estimate: PerformanceEstimate | None, rows: int, limits: BudgetLimits) -> float | None:
@@ -117,8 +117,8 @@ def _cautious(
         text = "the reference is too short to calibrate on: fit the baseline on 800 labelled rows or more"
         return _with(health, HealthStatus.UNKNOWN, text)
     least = SMALLEST * limits.spread.sizes[0]
-    if report.rows < least:
-        text = f"{report.rows} rows are far fewer than any calibrated window ({limits.spread.sizes[0]} rows)"
+    if report.telling_rows < least:
+        text = f"{report.telling_rows} rows are far fewer than any calibrated window ({limits.spread.sizes[0]} rows)"
         return _with(health, HealthStatus.UNKNOWN, text)
     width = report.key.end - report.key.start
     silence = 0 if state.end is None else report.key.start - state.end

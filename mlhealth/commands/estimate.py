@@ -140,7 +140,7 @@ def _cells(item: FileReport, primary: str) -> tuple[str, ...]:
     return (
         str(item.window),
         escape(report.key.segment) or str(item.start).removesuffix(":00Z").replace("T", " "),
-        f"{report.rows:,}",
+        f"{report.rows:,}" if report.events is None else f"{report.rows:,} (of about {report.events:,})",
         escape(value),
         status,
         f"[{STYLES[health.status]}]{score:>3} {health.status}[/]",

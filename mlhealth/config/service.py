@@ -69,13 +69,15 @@ class TopicModel(Strict):
 
     `holds: labels` is for a topic of late labels, which may leave `version` out: they are then for any version.
     `format`: how its messages are written, where neither they nor the source's `format` say so; see the pages about
-    serving systems. Formats of serving systems may leave `version` out, too: see `payload`.
+    serving systems. Formats of serving systems may leave `version` out, too: see `payload`. `sampling_fraction`: which
+    share of the traffic is logged, where events do not say.
     """
 
     model: str
     version: Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int | float) else v)] = ""
     holds: Literal["events", "labels"] = "events"
     format: str = ""
+    sampling_fraction: float = Field(default=1.0, ge=1e-6, le=1.0)
 
     @model_validator(mode="after")
     def _events_have_a_version(self) -> TopicModel:

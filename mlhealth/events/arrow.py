@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mlhealth.errors import DataError
 from mlhealth.events.arrow_stream import read_stream
+from mlhealth.events.batch import stacked
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import Origin, normalise
@@ -36,7 +37,7 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
         ]
     batch = parts[0].batch
     if len(parts) > 1:
-        batch = type(batch)(schema, pa.concat_tables([p.batch.table for p in parts]))
+        batch = type(batch)(schema, stacked([p.batch.table for p in parts]))
     message = np.concatenate([part.message for part in parts])
     if len(parts) > 1:
         order = np.argsort(message, kind="stable")

@@ -140,8 +140,8 @@ def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
     types = {feature.name: _STORED[feature.storage] for feature in schema.features}
     types |= {score: pa.float64() for score in schema.scores}
     types[schema.prediction] = _STORED[schema.prediction_storage]
-    for name in (*schema.segments, schema.label, schema.timestamp, schema.id, schema.key, ID_FIELD):
-        if name is not None and name not in types:
+    for name in _wanted(schema):
+        if name not in types:
             types[name] = _type_of(event.get(name))
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
 
@@ -181,17 +181,8 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
 
 
 def _wanted(schema: ModelSchema) -> list[str]:
-    named = (
-        schema.prediction,
-        schema.label,
-        schema.timestamp,
-        schema.id,
-        schema.key,
-        ID_FIELD,
-        *schema.scores,
-        *schema.segments,
-    )
-    return list(dict.fromkeys([*schema.feature_names, *(name for name in named if name is not None)]))
+    label = () if schema.label is None else (schema.label,)
+    return list(dict.fromkeys([*schema.columns, *label, ID_FIELD]))
 
 
 def _nested(event: Mapping[str, Any], wanted: Sequence[str]) -> str | None:

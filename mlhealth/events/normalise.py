@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlhealth.events import timestamps
-from mlhealth.events.batch import ID, KEY, LABEL, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.events.batch import ID, KEY, LABEL, PREDICTION, TIME, WEIGHT, EventBatch, score_columns
 from mlhealth.events.keys import address_keys, row_number_keys, text_keys
 from mlhealth.events.personal import protected
 from mlhealth.events.text import is_number, is_text, plain, to_text
@@ -19,6 +19,10 @@ from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema
 
 ID_FIELD = "__id"
 """Column that carries an event's id where the schema names none; written by `replay`."""
+FRACTION_FIELD = "__sampling_fraction"
+"""Column that carries an event's sampling fraction where the schema names neither that nor a weight."""
+MOST_WEIGHT = 1_000_000.0
+"""Events that one row may stand for."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def normalise(
     """Return `table` in canonical columns, without the rows that do not fit the schema.
 
     A row is rejected for a missing or unknown prediction, a missing score or one outside [0, 1], a value of the
-    wrong type, or a time that cannot be read. A feature column that the table lacks is missing in every row.
+    wrong type, a weight that cannot be, or a time that cannot be read. A row without a weight stands for itself.
+    A feature column that the table lacks is missing in every row.
     `default_time`: microseconds, (n,), used where the schema has no timestamp; without it, the row number.
     `labels`: whether the batch has labels; None means where the table has them.
     """
@@ -104,6 +109,7 @@ def normalise(
             out.columns[segment] = _texts(table, segment)
     if labels or (labels is None and schema.label in table.column_names):
         out.columns[LABEL] = _labels(table, schema)
+    _weights(table, schema, out)
     ids = _ids(table, schema, out.columns[TIME])
     out.columns[ID] = ids
     out.columns[KEY] = _keys(ids, origin)
@@ -158,6 +164,22 @@ def _times(
     out.reject(missing, f"{schema.timestamp}: the event time is missing")
     out.reject(micros == timestamps.UNKNOWN, f"{schema.timestamp}: the event time cannot be read")
     out.columns[TIME] = micros
+
+
+def _weights(table: pa.Table, schema: ModelSchema, out: _Columns) -> None:
+    fields = (schema.weight, schema.sampling_fraction, FRACTION_FIELD)
+    name = next((field for field in fields if field in table.column_names), None)
+    if name is None:
+        return
+    values, wrong = _numbers(table, name)
+    out.reject(wrong, f"{name}: not a number")
+    given = np.where(np.isnan(values), 1.0, values)
+    most = MOST_WEIGHT if name == schema.weight else 1.0
+    out.reject(
+        ~((given >= 1.0 / MOST_WEIGHT) & (given <= most)), f"{name}: outside {1 / MOST_WEIGHT:g} to {most:g}"
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out.columns[WEIGHT] = given if name == schema.weight else 1.0 / given
 
 
 def _feature(table: pa.Table, feature: Feature, out: _Columns) -> None:

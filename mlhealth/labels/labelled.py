@@ -44,7 +44,7 @@ MATURE = 0.9
 
 @dataclass(frozen=True)
 class Labelled:
-    """The kept rows of a window (or segment) of `window_rows` rows, with labels (n,), and how the rows were drawn.
+    """The kept rows of a window (or segment) of `window_rows` events, with labels (n,), and how the rows were drawn.
 
     `label`: class index or value, -1 or NaN where none has come. `drawn`: (n,) probability with which each row was
     drawn for labelling, 0 where it was not; None where nothing was drawn.

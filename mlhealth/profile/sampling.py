@@ -1,7 +1,7 @@
-"""A bottom-k row sample that grows batch by batch, touching few rows once it is full.
+"""A bottom-k row sample, of a table at once or growing batch by batch, touching few rows once it is full.
 
-Rows whose key lies above the largest one kept can never enter, so a full sample looks at their keys only; what may
-enter is collected and merged now and then.
+Rows whose key (over weight) lies above the largest one kept can never enter, so a full sample looks at that only; what
+may enter is collected and merged now and then.
 """
 
 from __future__ import annotations
@@ -9,9 +9,42 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 
-from mlhealth.events.batch import KEY
-from mlhealth.profile.window_profile import bottom_k
+from mlhealth.events.batch import KEY, WEIGHT, stacked
+from mlhealth.profile.weighing import ranks
+
+Keys = NDArray[np.uint64]
+
+
+def bottom_k(table: pa.Table, k: int) -> pa.Table:
+    """Return the rows of the k smallest distinct event keys, sorted by key; by key over weight where they have one.
+
+    Of rows with equal keys, one stays: the heaviest; of these the one whose contents have the smallest digest, whatever
+    their order.
+    """
+    keys, rank = np.asarray(table.column(KEY).to_numpy()), ranks(table)
+    if len(keys) > 4 * k:
+        near = np.flatnonzero(rank <= np.partition(rank, 2 * k)[2 * k])
+        if len(np.unique(keys[near])) >= k:
+            table, keys, rank = table.take(pa.array(near)), keys[near], rank[near]
+    if rank.dtype == keys.dtype:
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    else:
+        order = np.lexsort((keys, rank))
+        ordered = keys[order]
+        first = np.sort(np.unique(ordered, return_index=True)[1])
+    if len(first) < len(keys):
+        order = order[np.lexsort((_digests(table)[order], ordered, rank[order]))]
+    return table.take(pa.array(order[first][:k])).combine_chunks()
+
+
+def _digests(table: pa.Table) -> NDArray[np.uint64]:
+    """Return a hash of each row's contents but its weight, (rows,), whatever the order of the columns."""
+    frame = table.select(sorted({*table.column_names} - {WEIGHT})).to_pandas()
+    return np.asarray(hash_pandas_object(frame, index=False), dtype=np.uint64)
 
 
 class GrowingSample:
@@ -21,14 +54,13 @@ class GrowingSample:
         self._size = size
         self._parts: list[pa.Table] = [] if table is None else [table]
         self._waiting = 0
-        self._largest: np.uint64 | None = None
+        self._largest: np.uint64 | np.float64 | None = None
         self._note(table)
 
     def add(self, table: pa.Table, rows: NDArray[np.intp] | None = None) -> None:
         """Let rows of a canonical table in: those at positions `rows`, or all."""
-        keys = np.asarray(table.column(KEY).to_numpy(), dtype=np.uint64)
-        mine = keys if rows is None else keys[rows]
-        near = self._candidates(mine)
+        keys, rank = np.asarray(table.column(KEY).to_numpy()), ranks(table)
+        near = self._candidates(*((keys, rank) if rows is None else (keys[rows], rank[rows])))
         if len(near) == 0:
             return
         if len(near) < table.num_rows:
@@ -45,20 +77,20 @@ class GrowingSample:
             self._settle()
         return self._parts[0] if self._parts else None
 
-    def _candidates(self, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+    def _candidates(self, keys: Keys, rank: Keys | NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the positions of rows that may belong to the sample."""
         if self._largest is not None:
-            return np.flatnonzero(keys <= self._largest)
-        if len(keys) <= 4 * self._size:
-            return np.arange(len(keys))
-        near = np.flatnonzero(keys <= np.partition(keys, 2 * self._size)[2 * self._size])
-        return near if len(np.unique(keys[near])) >= self._size else np.arange(len(keys))
+            return np.flatnonzero(rank <= self._largest)
+        if len(rank) <= 4 * self._size:
+            return np.arange(len(rank))
+        near = np.flatnonzero(rank <= np.partition(rank, 2 * self._size)[2 * self._size])
+        return near if len(np.unique(keys[near])) >= self._size else np.arange(len(rank))
 
     def _settle(self) -> None:
-        merged = bottom_k(pa.concat_tables(self._parts), self._size)
+        merged = bottom_k(stacked(self._parts), self._size)
         self._parts, self._waiting = [merged], 0
         self._note(merged)
 
     def _note(self, table: pa.Table | None) -> None:
         if table is not None and table.num_rows >= self._size:
-            self._largest = np.uint64(table.column(KEY)[-1].as_py())
+            self._largest = ranks(table.slice(table.num_rows - 1))[0]

@@ -31,17 +31,24 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Tally:
-    """What `groups` groups hold: `rows` (groups,), `counts` (groups, size), `moments` (groups, numeric, 4)."""
+    """What `groups` groups hold: `rows` (groups,), `counts` (groups, size), `moments` (groups, numeric, 4).
+
+    `weighed`: counts in which a row counts by its weight, (groups, size); None where rows have none.
+    """
 
     rows: NDArray[np.int64]
     counts: NDArray[np.int64]
     moments: NDArray[np.float64]
+    weighed: NDArray[np.int64] | None = None
 
     @classmethod
-    def empty(cls, groups: int, size: int, numeric: int) -> Tally:
+    def empty(cls, groups: int, size: int, numeric: int, *, is_weighed: bool = False) -> Tally:
         """Return the tally of no rows."""
         moments = np.tile(np.array([0.0, 0.0, np.inf, -np.inf]), (groups, numeric, 1))
-        return cls(np.zeros(groups, dtype=np.int64), np.zeros((groups, size), dtype=np.int64), moments)
+        counts = np.zeros((groups, size), dtype=np.int64)
+        return cls(
+            np.zeros(groups, dtype=np.int64), counts, moments, np.zeros_like(counts) if is_weighed else None
+        )
 
 
 class Counter:
@@ -60,19 +67,29 @@ class Counter:
         self._size = size
 
     def of(
-        self, batch: EventBatch, extra: Sequence[NDArray[np.int64]], groupings: Sequence[Grouping]
+        self,
+        batch: EventBatch,
+        extra: Sequence[NDArray[np.int64]],
+        groupings: Sequence[Grouping],
+        weights: NDArray[np.int64] | None = None,
     ) -> list[Tally]:
-        """Return one tally per grouping; `extra` has slots that the caller found, each of shape (rows,)."""
+        """Return one tally per grouping; `extra` has slots that the caller found, each of shape (rows,).
+
+        `weights`: how much each row counts in `Tally.weighed`, (rows,), at most 2**36.
+        """
         columns = [batch.array(name).astype(np.float64, copy=False) for name in self._numeric]
         texts = [bins.slots(batch.table.column(name)) + at for name, bins, at in self._categorical]
         others = [*texts, *extra]
-        out = [Tally.empty(g.groups, self._size, len(columns)) for g in groupings]
+        is_weighed = weights is not None
+        out = [Tally.empty(g.groups, self._size, len(columns), is_weighed=is_weighed) for g in groupings]
         step = max(_BLOCK_VALUES // max(len(columns), 1), _LEAST_ROWS)
         for first in range(0, batch.rows, step):
             rows = slice(first, min(first + step, batch.rows))
             values, slots = self._block([c[rows] for c in columns], [o[rows] for o in others])
             for grouping, tally in zip(groupings, out, strict=True):
                 _add(tally, grouping.codes[rows], (values, slots))
+                if weights is not None:
+                    _weigh(tally, grouping.codes[rows], slots, weights[rows])
         return out
 
     def _block(
@@ -110,6 +127,19 @@ def _add(
     ordered = values[:, np.argsort(own, kind="stable")]
     for group, last, n in zip(present.tolist(), np.cumsum(rows).tolist(), rows.tolist(), strict=True):
         _add_moments(tally, group, ordered[:, last - n : last])
+
+
+def _weigh(
+    tally: Tally, codes: NDArray[np.int64], slots: NDArray[np.int64], weights: NDArray[np.int64]
+) -> None:
+    """Add rows to the weighed counts; sums of a block's whole numbers are exact in floats."""
+    assert tally.weighed is not None
+    size = tally.counts.shape[1]
+    present, own = np.unique(codes, return_inverse=True)
+    places = (slots + own * size).ravel()
+    heavy = np.broadcast_to(weights, slots.shape).ravel()
+    found = np.bincount(places, weights=heavy, minlength=len(present) * size)
+    tally.weighed[present] += found.astype(np.int64).reshape(len(present), size)
 
 
 def _add_moments(tally: Tally, group: int, values: NDArray[np.float64]) -> None:

@@ -2,7 +2,8 @@
 
 Per feature, counts over the baseline's fixed bins; moments for display; per predicted class a fine histogram of the
 scores; and a bottom-k row sample by the hash of the event key, which makes the sample deterministic, mergeable and
-free of duplicates. Counts and sample merge exactly in any grouping or order; moments are floating sums.
+free of duplicates. Counts and sample merge exactly in any grouping or order; moments are floating sums. Rows of a
+sampled log have weights besides (`weighing`).
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pandas.util import hash_pandas_object
 
 from mlhealth.errors import BaselineError
-from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.events.batch import PREDICTION, TIME, EventBatch, score_columns, stacked
 from mlhealth.profile.bins import Bins, CategoryBins, NumericBins
+from mlhealth.profile.sampling import bottom_k
 from mlhealth.profile.tally import Counter, Grouping
+from mlhealth.profile.weighing import Weighing, standing, thinned, units
 from mlhealth.schema.model_schema import ModelSchema, Task
 
-__all__ = ["Bins", "CategoryBins", "NumericBins", "ProfileLayout", "WindowProfile", "bottom_k"]
+__all__ = ["Bins", "CategoryBins", "NumericBins", "ProfileLayout", "WindowProfile"]
 
 FORMAT = 1
 """Version of the bytes written by `WindowProfile.to_bytes`."""
+WEIGHED_FORMAT = 2
+"""The same of a profile whose rows have weights."""
 SCORE_BINS = 100
 SAMPLE_ROWS = 5_000
 PREDICTED = "__prediction"
@@ -90,9 +94,11 @@ class ProfileLayout:
 class WindowProfile:
     """All the statistics remembered of one window.
 
+    `rows`, `counts` and `moments` are of the rows seen; what they stand for is in `weighing`, where they have weights.
     `counts`: (layout.size,) int64. `moments`: (len(layout.numeric), 4) float64: sum, sum of squares, min, max of the
-    finite values. `sample`: canonical table (see `events.batch`) sorted by `__key`, at most `layout.sample_rows` rows,
-    or None for a segment, which filters the overall window's. `first` and `last`: event times seen, or None.
+    finite values. `sample`: canonical table (see `events.batch`) sorted by `__key` (over weight), at most
+    `layout.sample_rows` rows, or None for a segment, which filters the overall window's. `first` and `last`: event
+    times seen, or None.
     """
 
     layout: ProfileLayout = field(repr=False)
@@ -102,6 +108,7 @@ class WindowProfile:
     sample: pa.Table | None = field(repr=False)
     first: int | None = None
     last: int | None = None
+    weighing: Weighing | None = None
 
     @classmethod
     def empty(cls, layout: ProfileLayout) -> WindowProfile:
@@ -125,7 +132,8 @@ class WindowProfile:
         """Return the profile, without a sample, of each group that has rows, by number of grouping and of group."""
         if batch.rows == 0:
             return {}
-        tallies = layout.counter.of(batch, _own_slots(batch, layout), groupings)
+        weights = units(batch.table)
+        tallies = layout.counter.of(batch, _own_slots(batch, layout), groupings, weights)
         time = batch.array(TIME).astype(np.int64, copy=False)
         return {
             (i, int(group)): cls(
@@ -135,6 +143,7 @@ class WindowProfile:
                 tally.moments[group].copy(),
                 None,
                 *_span(time, grouping, int(group)),
+                _weighing(weights, grouping, int(group), tally.weighed),
             )
             for i, (grouping, tally) in enumerate(zip(groupings, tallies, strict=True))
             for group in np.flatnonzero(tally.rows)
@@ -156,11 +165,35 @@ class WindowProfile:
             _merge_samples(self.sample, other.sample, self.layout.sample_rows),
             min((t for t in (self.first, other.first) if t is not None), default=None),
             max((t for t in (self.last, other.last) if t is not None), default=None),
+            _merge_weighings(self, other),
+        )
+
+    @property
+    def events(self) -> int:
+        """Number of events of the traffic: of a sampled log an estimate, else the rows."""
+        return self.rows if self.weighing is None else self.weighing.events
+
+    @property
+    def standing_sample(self) -> pa.Table | None:
+        """The sample, in which a weight says how many events a row stands for now."""
+        return None if self.sample is None else standing(self.sample, self.layout.sample_rows)
+
+    def effective(self) -> WindowProfile:
+        """Return the profile of as many rows without weights as say as much; itself where rows have none."""
+        weighing, sample = self.weighing, self.standing_sample
+        if weighing is None:
+            return self
+        return replace(
+            self,
+            rows=weighing.effective_rows,
+            counts=weighing.effective_counts,
+            sample=None if sample is None else thinned(sample),
+            weighing=None,
         )
 
     def to_bytes(self) -> bytes:
         """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts."""
-        head = {
+        head: dict[str, Any] = {
             "format": FORMAT,
             "rows": self.rows,
             "first": self.first,
@@ -168,11 +201,15 @@ class WindowProfile:
             "sample": self.sample is not None,
         }
         table = pa.table({}) if self.sample is None else self.sample.combine_chunks()
-        metadata = {
-            b"mlhealth": json.dumps(head).encode(),
-            b"counts": zlib.compress(self.counts.astype("<i8").tobytes(), 1),
-            b"moments": self.moments.astype("<f8").tobytes(),
-        }
+        metadata = {b"counts": _packed(self.counts), b"moments": self.moments.astype("<f8").tobytes()}
+        if self.weighing is not None:
+            head |= {
+                "format": WEIGHED_FORMAT,
+                "total": self.weighing.total,
+                "squares": self.weighing.squares,
+            }
+            metadata[b"weighed"] = _packed(self.weighing.counts)
+        metadata[b"mlhealth"] = json.dumps(head).encode()
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.ipc.new_stream(sink, table.schema.with_metadata(metadata), options=options) as writer:
@@ -186,20 +223,23 @@ class WindowProfile:
             table = pa.ipc.open_stream(blob).read_all()
             metadata = table.schema.metadata
             head: dict[str, Any] = json.loads(metadata[b"mlhealth"])
-            counts = np.frombuffer(zlib.decompress(metadata[b"counts"]), dtype="<i8").astype(np.int64)
+            counts = _unpacked(metadata[b"counts"])
             moments = np.frombuffer(metadata[b"moments"], dtype="<f8").reshape(-1, 4).astype(np.float64)
+            weighing = None
+            if head.get("format") == WEIGHED_FORMAT:
+                weighing = Weighing(head["total"], head["squares"], _unpacked(metadata[b"weighed"]))
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, zlib.error) as error:
             raise BaselineError(
                 f"a window profile cannot be read: {type(error).__name__}; build it again"
             ) from None
-        if head.get("format") != FORMAT:
+        if head.get("format") not in {FORMAT, WEIGHED_FORMAT}:
             raise BaselineError(
-                f"a window profile has format {head.get('format')}, this version reads {FORMAT}"
+                f"a window profile has format {head.get('format')}, this version reads {WEIGHED_FORMAT} and older"
             )
         if len(counts) != layout.size or len(moments) != len(layout.numeric):
             raise BaselineError("a window profile was built for another baseline; build it again")
         sample = table.replace_schema_metadata(None) if head["sample"] else None
-        return cls(layout, head["rows"], counts, moments, sample, head["first"], head["last"])
+        return cls(layout, head["rows"], counts, moments, sample, head["first"], head["last"], weighing)
 
     def column(self, name: str) -> NDArray[np.int64]:
         """Return the counts of one column, shape (its bins' size,)."""
@@ -211,35 +251,35 @@ class WindowProfile:
         return self.counts[self.layout.score_slice].reshape(-1, SCORE_BINS)
 
 
-def bottom_k(table: pa.Table, k: int) -> pa.Table:
-    """Return the rows of the k smallest distinct event keys, sorted by key.
-
-    Of rows with equal keys, one stays: the one whose contents have the smallest digest, whatever their order.
-    """
-    keys = np.asarray(table.column(KEY).to_numpy())
-    if len(keys) > 4 * k:
-        near = np.flatnonzero(keys <= np.partition(keys, 2 * k)[2 * k])
-        if len(np.unique(keys[near])) >= k:
-            table, keys = table.take(pa.array(near)), keys[near]
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    if len(first) < len(keys):
-        order = order[np.lexsort((_digests(table)[order], ordered))]
-    return table.take(pa.array(order[first][:k])).combine_chunks()
-
-
-def _digests(table: pa.Table) -> NDArray[np.uint64]:
-    """Return a hash of each row's contents, (rows,), whatever the order of the columns."""
-    frame = table.select(sorted(table.column_names)).to_pandas()
-    return np.asarray(hash_pandas_object(frame, index=False), dtype=np.uint64)
-
-
 def _merge_samples(a: pa.Table | None, b: pa.Table | None, k: int) -> pa.Table | None:
     if a is None or b is None:
         return a if b is None else b
-    # a sample written by an earlier version lacks columns that were added since
-    return bottom_k(pa.concat_tables([a, b], promote_options="default"), k)
+    return bottom_k(stacked([a, b]), k)
+
+
+def _merge_weighings(a: WindowProfile, b: WindowProfile) -> Weighing | None:
+    if a.weighing is None and b.weighing is None:
+        return None
+    weighings = [p.weighing or Weighing.of_ones(p.rows, p.counts) for p in (a, b)]
+    return weighings[0].merge(weighings[1])
+
+
+def _weighing(
+    weights: NDArray[np.int64] | None, grouping: Grouping, group: int, counts: NDArray[np.int64] | None
+) -> Weighing | None:
+    """Return the weighing of a group that has rows; `counts` are all groups' weighed ones."""
+    if weights is None or counts is None:
+        return None
+    own = weights if grouping.groups == 1 else weights[grouping.codes == group]
+    return Weighing.of(own, counts[group].copy())
+
+
+def _packed(counts: NDArray[np.int64]) -> bytes:
+    return zlib.compress(counts.astype("<i8").tobytes(), 1)
+
+
+def _unpacked(blob: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(zlib.decompress(blob), dtype="<i8").astype(np.int64)
 
 
 def _span(time: NDArray[np.int64], grouping: Grouping, group: int) -> tuple[int, int]:

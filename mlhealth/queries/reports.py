@@ -206,7 +206,7 @@ class Queries:
         view = self._view(report.baseline)
         if found is None or view is None:
             return None
-        return view.reference, WindowProfile.from_bytes(found, view.reference.layout)
+        return view.reference, WindowProfile.from_bytes(found, view.reference.layout).effective()
 
     def baseline_view(self, baseline: str) -> BaselineView | None:
         """Return what can be seen of a baseline by its hash, None where the store does not have it."""

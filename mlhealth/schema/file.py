@@ -56,6 +56,8 @@ class Columns(Strict):
     timestamp: Text | None = None
     id: Text | None = None
     key: Text | None = None
+    weight: Text | None = None
+    sampling_fraction: Text | None = None
     positive_class: Text | None = None
     segments: tuple[Text, ...] = ()
 
@@ -96,6 +98,10 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
     """
     _check_columns(spec, reference, name)
     _check_key(spec.columns, name)
+    if spec.columns.weight is not None and spec.columns.sampling_fraction is not None:
+        raise ConfigError(
+            f"{name}: key 'columns.weight' says what 'columns.sampling_fraction' says; remove one of them"
+        )
     _check_personal(spec, name)
     task = spec.task or _infer_task(spec, reference)
     features, warnings = _features(spec, reference)
@@ -119,6 +125,8 @@ def complete(spec: SchemaFile, reference: pa.Table, *, name: str = "model.yaml")
             timestamp=columns.timestamp,
             id=columns.id,
             key=columns.key,
+            weight=columns.weight,
+            sampling_fraction=columns.sampling_fraction,
             segments=columns.segments,
             pii=tuple(sorted(spec.pii.items())),
         ),
@@ -144,6 +152,8 @@ def _roles(columns: Columns) -> dict[str, str]:
         "timestamp": columns.timestamp,
         "id": columns.id,
         "key": columns.key,
+        "weight": columns.weight,
+        "sampling_fraction": columns.sampling_fraction,
     }
     roles = {column: f"columns.{key}" for key, column in named.items() if column is not None}
     if isinstance(columns.score, str):
@@ -155,7 +165,8 @@ def _roles(columns: Columns) -> dict[str, str]:
 
 def _check_columns(spec: SchemaFile, reference: pa.Table, name: str) -> None:
     present = reference.column_names
-    optional = {spec.columns.timestamp, spec.columns.id, spec.columns.key}
+    columns = spec.columns
+    optional = {columns.timestamp, columns.id, columns.key, columns.weight, columns.sampling_fraction}
     wanted = {c: key for c, key in _roles(spec.columns).items() if c not in optional}
     wanted |= dict.fromkeys(spec.columns.segments, "columns.segments") | {
         c: f"features.{c}" for c in spec.features

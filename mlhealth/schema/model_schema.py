@@ -46,7 +46,8 @@ class ModelSchema:
 
     `classes` are canonical texts (see `canonical_text`), the negative one first for a binary task, sorted for
     multiclass, empty for regression. `key` is the column that names an event together with its time, where events have
-    no `id`. `scores` are column names in the order of `classes`; a binary task has one,
+    no `id`. Of a sampled log, `weight` is the column of how many events a row stands for, `sampling_fraction` that of
+    the chance that the row was logged. `scores` are column names in the order of `classes`; a binary task has one,
     the probability of the positive class; regression none, and so may be a classifier that logs labels only. `pii`:
     what becomes of columns that hold personal data before anything is kept, `hash` or `drop`, by name.
     """
@@ -65,6 +66,15 @@ class ModelSchema:
     segments: tuple[str, ...] = ()
     key: str | None = None
     pii: tuple[tuple[str, str], ...] = ()
+    weight: str | None = None
+    sampling_fraction: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns that are read of an event, the features first."""
+        named = (self.prediction, self.timestamp, self.id, self.key, self.weight, self.sampling_fraction)
+        parts = (*self.scores, *self.segments, *(name for name in named if name is not None))
+        return tuple(dict.fromkeys([*self.feature_names, *parts]))
 
     @property
     def numeric(self) -> tuple[str, ...]:

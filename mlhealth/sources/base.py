@@ -26,11 +26,15 @@ WATERMARK_HEADER = "mlhealth-watermark"
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """Whose events a message holds: "" where the message does not say. `format` is `json`, `arrow` or `label`."""
+    """Whose events a message holds: "" where the message does not say. `format`: how it is written.
+
+    `fraction`: which share of the traffic the log holds, where its events do not say.
+    """
 
     model: str
     version: str
     format: str = "json"
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True)

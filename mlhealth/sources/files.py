@@ -99,7 +99,7 @@ class FileSource(PositionedSource):
     def _address(self, log: FileLog) -> Address:
         model = self._config.model
         if model is not None:
-            return Address(model.model, model.version, log.format)
+            return Address(model.model, model.version, log.format, model.sampling_fraction)
         folders = log.path.relative_to(self._folder).parts[:-1]
         return (
             Address(folders[0], folders[1], log.format) if len(folders) >= 2 else Address("", "", log.format)

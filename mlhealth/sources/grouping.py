@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,7 +32,10 @@ def topic_addresses(config: KafkaConfig) -> dict[str, Address]:
     """Return what each configured topic carries, for messages whose headers do not say."""
     return {
         topic: Address(
-            held.model, held.version, LABEL_FORMAT if held.holds == "labels" else held.format or config.format
+            held.model,
+            held.version,
+            LABEL_FORMAT if held.holds == "labels" else held.format or config.format,
+            held.sampling_fraction,
         )
         for topic, held in config.models.items()
     }
@@ -81,9 +84,11 @@ class Grouping:
             known = self._known[key] = _read(headers)
         found, mark = known
         if not found.model:
-            found = Address(given.model, given.version, found.format)
+            found = replace(given, format=found.format)
         if given.format != found.format == EVENTS:
-            found = Address(found.model, found.version, given.format)
+            found = replace(found, format=given.format)
+        if given.fraction != found.fraction:
+            found = replace(found, fraction=given.fraction)
         if mark is not None:
             self.marks.append(Mark(found, partition, mark))
             return None
@@ -105,7 +110,7 @@ class Grouping:
             headers, attributes = parted(headers)
         address = self.address(number, headers)
         if attributes and address is not None and not is_half(address):
-            address = Address(address.model, address.version, CLOUD_EVENTS)
+            address = replace(address, format=CLOUD_EVENTS)
         if address is not None and is_half(address):
             value = half_of(
                 Record(self.partitions[number].topic, written, attributes, key, value or b""), address

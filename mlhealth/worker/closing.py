@@ -18,6 +18,7 @@ from mlhealth.budget.evidence import BudgetLimits
 from mlhealth.clock import SECOND
 from mlhealth.events.messages import Partition
 from mlhealth.labels.track_record import TrackRecord, numbers_of, track_records
+from mlhealth.profile.weighing import thinned
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
@@ -247,12 +248,14 @@ def _judge(
         for segment in column.segments[:-1]:
             merged.setdefault(segment, WindowProfile.empty(runtime.layout))
     overall = merged[""]
+    sample = overall.standing_sample
     outcomes = []
     for segment, profile in merged.items():
         key = WindowKey(*name, segment, due.start, due.end)
-        sample = runtime.segment_sample(overall.sample, segment) if segment else None
-        report = runtime.evaluator.evaluate(profile, key, revision=revision, sample=sample)
-        outcomes.append(Outcome(report, profile, None if segment else runtime.kept(overall.sample)))
+        own = runtime.segment_sample(sample, segment) if segment else None
+        report = runtime.evaluator.evaluate(profile, key, revision=revision, sample=own)
+        kept = None if segment else runtime.kept(None if sample is None else thinned(sample))
+        outcomes.append(Outcome(report, profile, kept))
     return outcomes
 
 

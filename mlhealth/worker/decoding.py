@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -22,7 +23,8 @@ __all__ = ["Decoded", "by_model", "decode"]
 
 def decode(address: Address, messages: Messages, reading: Reading) -> Decoded:
     """Return the events in `messages` and the rejected ones; a format that is not known is taken for JSON."""
-    return _format(address).decode(messages, reading)
+    found = _format(address).decode(messages, reading)
+    return replace(found, batch=found.batch.sampled(address.fraction))
 
 
 def is_paired(address: Address) -> bool:
@@ -66,12 +68,12 @@ def _format(address: Address) -> Format:
 def _complete(address: Address, sole_version: Callable[[str], str]) -> Address:
     if address.version or not address.model or address.format == LABEL_FORMAT:
         return address
-    return Address(address.model, sole_version(address.model), address.format)
+    return replace(address, version=sole_version(address.model))
 
 
 def _named_by_envelope(value: bytes, address: Address) -> Address:
     try:
-        return Address(unpacked(value).model, "", address.format)
+        return replace(address, model=unpacked(value).model, version="")
     except DataError:
         return address
 
@@ -83,4 +85,4 @@ def _named(value: bytes, address: Address) -> Address:
         return address
     if not isinstance(event, dict) or not isinstance(event.get("model"), str):
         return address
-    return Address(event["model"], canonical_text(event.get("version", "")), address.format)
+    return replace(address, model=event["model"], version=canonical_text(event.get("version", "")))

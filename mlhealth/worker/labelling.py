@@ -44,7 +44,7 @@ def joined(
         return list(reports)
     label = class_index([found.get(event) for event in sample.keys.tolist()], sample.schema)
     drawn = labels.drawn(labels.draws(connection, name, key.start), sample.keys)
-    whole = Labelled(sample, label, reports[0].rows, drawn)
+    whole = Labelled(sample, label, reports[0].volume, drawn)
     return [_read(runtime, report, whole) for report in reports]
 
 
@@ -52,11 +52,11 @@ def _read(runtime: Runtime, report: WindowReport, whole: Labelled) -> WindowRepo
     if report.baseline != runtime.baseline.hash:
         return report
     if not report.key.segment:
-        return runtime.labels.read(report, replace(whole, window_rows=report.rows))
+        return runtime.labels.read(report, replace(whole, window_rows=report.volume))
     mask = runtime.in_segment(whole.sample.table, report.key.segment)
     if mask is None or not mask.any():
         return report
-    return runtime.labels.read(report, whole.filter(mask, report.rows))
+    return runtime.labels.read(report, whole.filter(mask, report.volume))
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def _tell_report(metrics: Metrics, report: WindowReport) -> None:
     key = report.key
     names = (key.model, key.version, key.segment)
     metrics.window_rows.labels(*names).set(report.rows)
+    metrics.window_events.labels(*names).set(report.volume)
     metrics.window_end.labels(*names).set(key.end / SECOND)
     metrics.drifted_features.labels(*names).set(sum(d.drifted for d in report.drift.values()))
     metrics.health_score.labels(*names).set(

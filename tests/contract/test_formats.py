@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlhealth.events.batch import WEIGHT
 from mlhealth.events.formats.base import formats
 from mlhealth.events.messages import Messages, Partition
-from tests.format_writers import LOANS, WRITERS, decoded
-from tests.strategies import contents
+from tests.format_writers import LOANS, WRITERS, Shape, decoded
+from tests.strategies import SCHEMA, contents
 
 NAMES = sorted(formats())
 START = 1_767_225_600_000_000
@@ -59,6 +61,22 @@ def test_every_format_reads_the_same_events(name: str) -> None:
     expected = decoded("json", messages_of(WRITERS["json"](EVENTS, LOANS)))
     assert found.rejections == ()
     assert contents(found.batch.table) == contents(expected.batch.table)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("said", ["weight", "sampling_fraction"])
+def test_every_format_carries_weights(name: str, said: str) -> None:
+    """A weight, or a sampling fraction, beside the features comes out as how many events the row stands for."""
+    shape = Shape("loans", {**LOANS.features, "logged": "FP64"})
+    schema = replace(SCHEMA, **{said: "logged"})
+    given = [1.0, 2.5, 10.0, 100.0, 1.0, 8.0, 3.0, 20.0]
+    events = [
+        {**event, "logged": weight if said == "weight" else 1.0 / weight}
+        for event, weight in zip(EVENTS, given, strict=True)
+    ]
+    found = decoded(name, messages_of(WRITERS[name](events, shape)), shape, schema)
+    assert found.rejections == ()
+    assert found.batch.array(WEIGHT).tolist() == pytest.approx(given)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from mlhealth.baseline.files import from_bytes, to_bytes
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND, to_iso
 from mlhealth.events.messages import Partition
+from mlhealth.events.normalise import Origin, normalise
+from mlhealth.files.slicing import time_windows
+from mlhealth.monitor import Evaluator
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
 from mlhealth.sources.memory import MemoryLog, MemorySource
+from mlhealth.store import baselines
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, partials, partitions, rejections, reports
 from mlhealth.worker.loop import POINTS
@@ -293,3 +301,37 @@ def test_a_clock_set_back_changes_no_result(bench: Bench, tmp_path: Path) -> Non
         {k: v for k, v in latest(bench.database).items() if v.rows},
         {k: v for k, v in undisturbed(bench, tmp_path, events, 20).items() if v.rows},
     )
+
+
+def test_a_sampled_log_is_judged_as_the_file_is(bench: Bench) -> None:
+    """Weights go through partials, checkpoints and a second worker: each window has the file's numbers and volume."""
+    schema = replace(bench.baseline.schema, weight="logged")
+    layout = replace(bench.baseline.layout, schema=schema)
+    sampled = from_bytes(to_bytes(replace(bench.baseline, schema=schema, layout=layout, hash="")))
+    with bench.database.begin() as connection:
+        baselines.push(connection, sampled, 0)
+        baselines.activate(connection, sampled.hash, 0)
+    events = [
+        orjson.dumps({**orjson.loads(event), "logged": 1.0 if i % 3 else 12.5})
+        for i, event in enumerate(loan_events(900))
+    ]
+    log = log_of(bench, events)
+    first = MemorySource(log, poll_records=70)
+    run(bench.worker(first, "first"), first, bench.clock, 3)
+    second = MemorySource(log, poll_records=100)
+    worker = bench.worker(second, "second")
+    run(worker, second, bench.clock, 12)
+    bench.clock.advance(35 * MINUTE)
+    worker.turn()
+    found = latest(bench.database)
+    table = pa.Table.from_pylist([orjson.loads(event) for event in events])
+    batch = normalise(table, sampled.schema, Origin.file("events", table.num_rows)).batch
+    evaluator = Evaluator(sampled)
+    for window in time_windows(batch, WINDOW):
+        report = found["", window.start]
+        expected = evaluator.evaluate(WindowProfile.of(window.batch, sampled.layout), report.key)
+        assert (report.rows, report.events) == (expected.rows, expected.events)
+        assert report.effective_rows == expected.effective_rows
+        assert report.estimates == expected.estimates
+        assert report.drift == expected.drift
+        assert report.volume > 4 * report.rows

@@ -1,7 +1,8 @@
 """MLflow and Databricks inference tables: a row per request, its bodies as JSON texts.
 
 Columns of both generations are read: `databricks_request_id`, `client_request_id`, `timestamp_ms` or `request_time`,
-`status_code`, `request`, `response`. Rows come as JSON lines (an export, a change feed on Kafka) or as an Arrow stream.
+`status_code`, `sampling_fraction`, `request`, `response`. Rows come as JSON lines (an
+export, a change feed on Kafka) or as an Arrow stream.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def _exchange(row: object) -> Exchange | str:
     moment = next((row[name] for name in _TIMES if row.get(name) is not None), None)
     if not isinstance(moment, int | str | None):
         moment = str(moment)
-    return Exchange(_body(row["request"]), _body(row.get("response")), identity, moment)
+    fraction = row.get("sampling_fraction")
+    if fraction is not None and not isinstance(fraction, int | float):
+        return "sampling_fraction: not a number"
+    return Exchange(_body(row["request"]), _body(row.get("response")), identity, moment, fraction)
 
 
 def _body(value: Any) -> object:

@@ -24,13 +24,15 @@ BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowE
 class Exchange:
     """A request and its answer, parsed: what was asked (one row or many), what was answered, by which id, and when.
 
-    `time`: ISO 8601 or an epoch number; None where the log does not say.
+    `time`: ISO 8601 or an epoch number; `fraction`: of requests like it that were logged. None where the log does not
+    say.
     """
 
     request: object
     answer: object
     id: str | None = None
     time: str | int | None = None
+    fraction: float | None = None
 
 
 class ExchangeFormat(Format):
@@ -65,6 +67,7 @@ class _Gathered:
         self._firsts: list[int] = []
         self._ids: list[str | None] = []
         self._times: list[str | int | None] = []
+        self._fractions: list[float | None] = []
         self._faults: list[Fault] = []
         self._rows = 0
 
@@ -83,6 +86,7 @@ class _Gathered:
         self._firsts.append(row)
         self._counts.append(n)
         self._times += [exchange.time] * n
+        self._fractions += [exchange.fraction] * n
         self._ids += _row_ids(exchange.id, n)
         return n
 
@@ -105,9 +109,17 @@ class _Gathered:
             return empty(messages, schema, self._faults)
         message, row = places_of(self._counts, self._positions)
         row = row + places_of(self._counts, self._firsts)[0]
-        return decoded(
-            messages, schema, Records(self._columns, message, row, self._faults, self._times, self._ids)
+        sampled = any(fraction not in {None, 1.0} for fraction in self._fractions)
+        records = Records(
+            self._columns,
+            message,
+            row,
+            self._faults,
+            self._times,
+            self._ids,
+            self._fractions if sampled else None,
         )
+        return decoded(messages, schema, records)
 
 
 def columns_of(exchange: Exchange, reading: Reading) -> tuple[int, Columns]:
@@ -126,9 +138,7 @@ def columns_of(exchange: Exchange, reading: Reading) -> tuple[int, Columns]:
 
 def wanted(reading: Reading) -> frozenset[str]:
     """Return every column that a schema reads from an event."""
-    schema = reading.schema
-    named = (schema.prediction, schema.timestamp, schema.id, schema.key, *schema.scores, *schema.segments)
-    return frozenset([*schema.feature_names, *(name for name in named if name is not None)])
+    return frozenset(reading.schema.columns)
 
 
 def _single(name: str, values: Sequence[Any]) -> Sequence[Any]:

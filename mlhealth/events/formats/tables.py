@@ -11,10 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlhealth.events import timestamps
-from mlhealth.events.batch import EventBatch
+from mlhealth.events.batch import EventBatch, stacked
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
-from mlhealth.events.normalise import ID_FIELD, Origin, normalise
+from mlhealth.events.normalise import FRACTION_FIELD, ID_FIELD, Origin, normalise
 from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
 from mlhealth.schema.model_schema import Feature, ModelSchema, Storage
@@ -28,7 +28,8 @@ class Records:
     """Events as columns in the user's names; which message each came from, and its row there; faults.
 
     `values`: a sequence or array per column, all of one length. `times`: what the log says of when each happened, None
-    where it does not; used where the schema names no timestamp, or no such column is there. `ids` likewise.
+    where it does not; used where the schema names no timestamp, or no such column is there. `ids` and `fractions` (by
+    which the log was sampled) likewise.
     """
 
     values: Mapping[str, Sequence[Any] | NDArray[Any] | pa.Array]
@@ -37,6 +38,7 @@ class Records:
     faults: Sequence[Fault] = ()
     times: Sequence[str | int | None] | None = None
     ids: Sequence[str | None] | None = None
+    fractions: Sequence[float | None] | None = None
 
 
 def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decoded:
@@ -54,6 +56,8 @@ def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decode
             columns[schema.timestamp] = _moments(micros)
     if records.ids is not None and (schema.id or ID_FIELD) not in columns:
         columns[schema.id or ID_FIELD] = pa.array(records.ids, type=pa.string())
+    if records.fractions is not None and not {schema.weight, schema.sampling_fraction} & set(columns):
+        columns[FRACTION_FIELD] = pa.array(records.fractions, type=pa.float64())
     columns.setdefault(schema.prediction, pa.nulls(len(message)))
     found = normalise(pa.table(columns), schema, origin, default_time=default, labels=False)
     faults = tuple(_rejection(messages, *fault) for fault in records.faults)
@@ -80,7 +84,7 @@ def joined(parts: Sequence[Decoded], schema: ModelSchema) -> Decoded:
     """Return batches that were decoded apart as one, in the order of their messages."""
     if len(parts) == 1:
         return parts[0]
-    batch = EventBatch(schema, pa.concat_tables([part.batch.table for part in parts]).combine_chunks())
+    batch = EventBatch(schema, stacked([part.batch.table for part in parts]).combine_chunks())
     message = np.concatenate([part.message for part in parts])
     order = np.argsort(message, kind="stable")
     rejections = tuple(rejection for part in parts for rejection in part.rejections)
