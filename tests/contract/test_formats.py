@@ -68,7 +68,8 @@ def test_every_format_reads_the_same_events(name: str) -> None:
 def test_every_format_carries_weights(name: str, said: str) -> None:
     """A weight, or a sampling fraction, beside the features comes out as how many events the row stands for."""
     shape = Shape("loans", {**LOANS.features, "logged": "FP64"})
-    schema = replace(SCHEMA, **{said: "logged"})
+    named: dict[str, Any] = {said: "logged"}
+    schema = replace(SCHEMA, **named)
     given = [1.0, 2.5, 10.0, 100.0, 1.0, 8.0, 3.0, 20.0]
     events = [
         {**event, "logged": weight if said == "weight" else 1.0 / weight}

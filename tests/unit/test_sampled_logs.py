@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import orjson
@@ -34,7 +35,8 @@ def whose(said: str | None) -> Baseline:
     base = loan_baseline()
     if said is None:
         return base
-    schema = replace(base.schema, **{said: "logged"})
+    named: dict[str, Any] = {said: "logged"}
+    schema = replace(base.schema, **named)
     return replace(base, schema=schema, layout=replace(base.layout, schema=schema))
 
 
