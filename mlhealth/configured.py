@@ -11,6 +11,7 @@ from mlhealth.detectors.pinned import pinned
 from mlhealth.errors import ConfigError
 from mlhealth.monitor import EvaluationSettings
 from mlhealth.objective import Objective
+from mlhealth.scorers.within_budget import ScorerBudget
 from mlhealth.segments.splitting import segment_columns
 
 MOST_WINDOWS = 1_000_000.0
@@ -24,6 +25,7 @@ def settings_of(config: ModelConfig, baseline: Baseline) -> EvaluationSettings:
         season=None if config.season is None else Season(config.season),
         thresholds=pinned(config.thresholds),
         segments=segment_columns(baseline, config.segments, config.segment_values),
+        scorer_budget=ScorerBudget(config.scorer_budget.rows, config.scorer_budget.seconds),
     )
 
 

@@ -37,6 +37,7 @@ from mlhealth.records import (
     WindowReport,
 )
 from mlhealth.scorers.forgiving import ForgivingScorer
+from mlhealth.scorers.within_budget import ScorerBudget, ScorerWithinBudget
 from mlhealth.segments.reference import SegmentReference, segment_reference, unknown
 from mlhealth.segments.splitting import SegmentColumn
 from mlhealth.threads import single_threaded
@@ -54,13 +55,14 @@ class EvaluationSettings:
     `tolerance`: in units of the primary metric, or of its reference for errors; None is the default of the metric.
     `season`: drift is judged against the same hour or weekday of the reference. `thresholds`: pinned ones, by
     (detector, column), column "" for all. `segments`: columns by which traffic is told apart, the first among which
-    the worst segment is sought.
+    the worst segment is sought. `scorer_budget`: what one window may ask the scorer.
     """
 
     method: str | None = None
     level: float = 0.9
     tolerance: float | None = None
     scorer: Scorer | None = None
+    scorer_budget: ScorerBudget = field(default_factory=ScorerBudget)
     season: Season | None = None
     thresholds: Mapping[tuple[str, str], Threshold] = field(default_factory=dict)
     segments: tuple[SegmentColumn, ...] = ()
@@ -91,12 +93,11 @@ class Evaluator:
             Panel(self.baseline, pinned) if season is None else SeasonalPanel(self.baseline, season, pinned)
         )
 
-    def _forgiving(self) -> Scorer | None:
-        return (
-            None
-            if self.settings.scorer is None
-            else ForgivingScorer.of(self.settings.scorer, self._reference)
-        )
+    def _forgiving(self) -> ScorerWithinBudget | None:
+        if self.settings.scorer is None:
+            return None
+        forgiving = ForgivingScorer.of(self.settings.scorer, self._reference)
+        return ScorerWithinBudget(forgiving, self.settings.scorer_budget)
 
     @cached_property
     def _reference(self) -> Rows:
@@ -198,8 +199,9 @@ class Evaluator:
         if rows is None:
             return {name: self._nothing(name) for name in self.baseline.metrics}
         unlabelled = replace(rows, label=None)
+        scorer = None if self._scorer is None else self._scorer.next_window()
         with single_threaded():
-            return self._estimator.estimate(unlabelled, scorer=self._scorer, level=self.settings.level)
+            return self._estimator.estimate(unlabelled, scorer=scorer, level=self.settings.level)
 
     def _nothing(self, metric: str) -> PerformanceEstimate:
         return PerformanceEstimate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,13 @@ from benchmarks.estimation import measure, nannyml_peer, scoring, tables
 from benchmarks.estimation.primaries import PRIMARIES
 from benchmarks.estimation.report import publish
 from benchmarks.estimation.windows import CHOSEN_ON, Case, Plan, Window, prepare, windows
+from mlhealth.commands.terminal import progress_bar
 from mlhealth.corrupt import kinds
 from mlhealth.schema.model_schema import Task
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
+Told = Callable[[str, float], None]
+"""Is told a step and the share of all work that is done."""
 METHODS = {True: ("cbpe", "mpp_row", "iw", "pape", "sld", "schelter"), False: ("dle", "mpp_row", "shadow")}
 """Methods beside `mpp`, of classifiers and of regressors."""
 
@@ -29,28 +32,41 @@ def main() -> None:
     python = None if wanted.no_peer else nannyml_peer.interpreter()
     if python is None:
         print("NannyML is left out: its environment could not be made, or was not asked for")
-    parts = [
-        _case(name, primary, python, wanted)
+    cases = [
+        (name, primary)
         for name in wanted.tables or tables.names(wanted.data)
         for primary in _primaries(name, wanted)
     ]
+    with progress_bar("estimation") as told:
+        parts = [
+            _case(name, primary, (python, wanted, _part(told, number, len(cases))))
+            for number, (name, primary) in enumerate(cases)
+        ]
     found, costs = (pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True))
     publish(found, costs, write=not wanted.quick)
 
 
-def _case(
-    name: str, primary: str, python: Path | None, wanted: argparse.Namespace
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _part(told: Told, number: int, of: int) -> Told:
+    """Return what is told of one case's progress, as a part of all."""
+    return lambda step, done: told(step, (number + done) / of)
+
+
+How = tuple[Path | None, argparse.Namespace, Told]
+
+
+def _case(name: str, primary: str, how: How) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one case's answers and costs of fitting: those kept by an earlier run, or measured now."""
+    python, wanted, told = how
     kept = [wanted.records / f"{name}-{primary}-{part}.parquet" for part in ("answers", "costs")] * bool(
         wanted.records
     )
     if kept and all(path.exists() for path in kept):
         return pd.read_parquet(kept[0]), pd.read_parquet(kept[1])
+    told(f"{name}, {primary}", 0.0)
     case = prepare(tables.load(wanted.data, name), primary, wanted.seed)
     made = list(_windows(case, wanted))
     costs: list[dict[str, object]] = []
-    found = scoring.frame(list(_measure(case, made, python, costs))), pd.DataFrame(costs)
+    found = scoring.frame(list(_measure(case, made, (python, costs, told)))), pd.DataFrame(costs)
     for path, part in zip(kept, found, strict=False):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.to_parquet(path)
@@ -98,8 +114,9 @@ def _windows(case: Case, wanted: argparse.Namespace) -> Iterator[Window]:
 
 
 def _measure(
-    case: Case, made: Sequence[Window], python: Path | None, costs: list[dict[str, object]]
+    case: Case, made: Sequence[Window], how: tuple[Path | None, list[dict[str, object]], Told]
 ) -> Iterator[measure.Record]:
+    python, costs, told = how
     known = measure.truths(case, made)
     rng = np.random.default_rng(7)
     for truth in known:
@@ -107,9 +124,11 @@ def _measure(
     if python is not None:
         yield from nannyml_peer.ask(python, case, known)
     classify = case.reference.schema.task is not Task.REGRESSION
-    for name, method, live, seconds in measure.fitted(case, METHODS[classify]):
+    asked = METHODS[classify]
+    for number, (name, method, live, seconds) in enumerate(measure.fitted(case, asked)):
         costs.append({"table": case.table, "primary": case.primary, "method": name, "fit_seconds": seconds})
-        for truth in known:
+        for place, truth in enumerate(known):
+            told(f"{case.table}, {case.primary}: {name}", (number + place / len(known)) / (len(asked) + 3))
             yield from measure.ask(truth, name, method, live=live)
 
 

@@ -36,6 +36,12 @@ def estimate(
     scorer: Annotated[
         str | None, typer.Option(help="Ask the model: file.py:function, model.onnx or URL.")
     ] = None,
+    scorer_rows: Annotated[
+        int | None, typer.Option(help="Rows a window may ask the scorer about.", min=1)
+    ] = None,
+    scorer_seconds: Annotated[
+        float | None, typer.Option(help="Seconds a window may wait for the scorer.", min=0.01)
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Judge as the service would by this mlhealth.yaml.")
@@ -55,13 +61,16 @@ def estimate(
     from mlhealth.files.production import Cut, Judging, read_production, reports
     from mlhealth.monitor import EvaluationSettings, Evaluator
     from mlhealth.scorers.opening import open_scorer
+    from mlhealth.scorers.within_budget import ScorerBudget
 
     cut = Cut(window_rows, None if window is None else parse_duration(window))
     fitted = load(baseline)
     asked = None if scorer is None else open_scorer(scorer, fitted.schema)
     block = None if config is None else load_config(config).model(fitted.schema.model)
     settings = EvaluationSettings() if block is None else settings_of(block, fitted)
-    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
+    kept = settings.scorer_budget
+    budget = ScorerBudget(scorer_rows or kept.rows, scorer_seconds or kept.seconds)
+    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked, scorer_budget=budget))
     judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
     warn([*production.warnings, *(() if judging is None else judging.remarks)])

@@ -201,6 +201,13 @@ class PinnedThreshold(Strict):
         return self
 
 
+class ScorerBudgetConfig(Strict):
+    """What one window may ask the scorer: `rows` altogether, and `seconds` of waiting altogether."""
+
+    rows: int = Field(default=20_000, ge=1)
+    seconds: float = Field(default=30.0, gt=0)
+
+
 class ModelConfig(Strict):
     """How the windows of a model are cut and judged; `default` in `models` speaks for all that are not named.
 
@@ -208,11 +215,11 @@ class ModelConfig(Strict):
     `lateness`: how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how
     far ahead of its message's own timestamp an event may claim to be. `learning`: windows of a new model version before
     anything pages; reasons say what would have. `season`: drift is judged against the same hour or weekday (UTC) of the
-    reference. `scorer` asks the deployed model, as in
-    `mlhealth estimate --scorer`. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss
-    pages, each for an equal share of the budget. `duplicates: remove` leaves out events whose id the partition already
-    brought in the same window. `topics`: which topics carry the model, where not all may. `promotion`: when a
-    challenger takes over by its comparison with the champion alone.
+    reference. `scorer` asks the deployed model, as in `mlhealth estimate --scorer`, within `scorer_budget`: what that
+    does not hold, or what is not answered in time, a stand-in answers. `thresholds`: drift thresholds pinned by hand.
+    `guard`: further metrics whose loss pages, each for an equal share of the budget. `duplicates: remove` leaves out
+    events whose id the partition already brought in the same window. `topics`: which topics carry the model, where not
+    all may. `promotion`: when a challenger takes over by its comparison with the champion alone.
     """
 
     window: Duration = 60 * MINUTE
@@ -228,6 +235,7 @@ class ModelConfig(Strict):
     metric: str | None = None
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None
+    scorer_budget: ScorerBudgetConfig = ScorerBudgetConfig()
     empty_windows: int = Field(default=24, ge=0)
     duplicates: Literal["keep", "remove"] = "keep"
     thresholds: tuple[PinnedThreshold, ...] = ()

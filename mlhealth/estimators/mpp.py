@@ -168,7 +168,7 @@ def _status(verdict: Verdict, rows: int) -> tuple[EstimateStatus, str | None]:
         )
     if verdict.misfit > WIDENED:
         return EstimateStatus.WIDENED, "the explanations account for only part of what has changed"
-    return EstimateStatus.OK, None
+    return EstimateStatus.OK, f"a stand-in answered: {verdict.instead}" if verdict.instead else None
 
 
 def _interval(

@@ -12,33 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlhealth.errors import ConfigError, DataError, ScorerUnavailable
+from mlhealth.errors import ConfigError, DataError
 from mlhealth.estimators.rows import Scorer
 from mlhealth.schema.model_schema import FeatureType, ModelSchema, Storage, canonical_text
 
 Answer = tuple[NDArray[np.float64], NDArray[np.float64] | None]
 
 
-@dataclass
-class Budget:
-    """How many rows may still be asked; shared by whoever asks."""
-
-    rows: int
-
-    def spend(self, rows: int) -> None:
-        """Take `rows` from the budget; raises ScorerUnavailable where it does not hold them."""
-        if rows > self.rows:
-            raise ScorerUnavailable(f"the scorer's budget is spent: {rows} rows asked, {self.rows} left")
-        self.rows -= rows
-
-
 @dataclass(frozen=True)
 class ScorerSettings:
-    """Limits on asking: seconds per call, rows per call, and rows altogether (None: no limit)."""
+    """Limits on one call: seconds, and rows."""
 
     timeout: float = 10.0
     batch_rows: int = 2_000
-    budget: Budget | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -133,8 +119,6 @@ def _scores(frame: pd.DataFrame, schema: ModelSchema, name: str) -> NDArray[np.f
 
 def _limited(answer: Callable[[pd.DataFrame], Answer], limits: ScorerSettings) -> Scorer:
     def ask(features: pd.DataFrame) -> Answer:
-        if limits.budget is not None:
-            limits.budget.spend(len(features))
         parts = [
             answer(features.iloc[at : at + limits.batch_rows].reset_index(drop=True))
             for at in range(0, max(len(features), 1), limits.batch_rows)

@@ -18,7 +18,7 @@ import pytest
 from mlhealth.errors import ConfigError, DataError, ScorerUnavailable
 from mlhealth.estimators.rows import Rows, rows_from_table
 from mlhealth.schema.model_schema import Feature, FeatureType, Storage
-from mlhealth.scorers.opening import Budget, ScorerSettings, open_scorer, original_features
+from mlhealth.scorers.opening import ScorerSettings, open_scorer, original_features
 from tests.strategies import SCHEMA, batch_of
 
 EVENTS: list[dict[str, Any]] = [
@@ -124,14 +124,6 @@ def test_a_spec_that_cannot_be_opened_is_a_mistake(script: Path, spec: str, mess
     """A misspelt scorer is refused before anything is asked."""
     with pytest.raises(ConfigError, match=message):
         open_scorer(spec.replace("{script}", str(script)), SCHEMA)
-
-
-def test_the_budget_is_kept(script: Path) -> None:
-    """No more rows are asked than the budget holds; the shared budget shrinks with each call."""
-    ask = open_scorer(f"{script}:score", SCHEMA, ScorerSettings(budget=Budget(3)))
-    ask(rows().features)
-    with pytest.raises(ScorerUnavailable, match="budget is spent"):
-        ask(rows().features)
 
 
 def test_calls_are_cut_into_batches(tmp_path: Path) -> None:

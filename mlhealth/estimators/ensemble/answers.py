@@ -34,14 +34,24 @@ rankings better off labels, because recalibration to posteriors flattens them.
 UNMOVED_FROM_LABELS = {"roc_auc": 0.1, "average_precision": 0.1, "f1": 0.0, "precision": 0.0, "recall": 0.0}
 """The same for "nothing moved" where something has: these metrics follow the mix of classes, so that the reference's
 value says little."""
+STILL_FROM_LABELS = {
+    "roc_auc": 0.3,
+    "average_precision": 0.3,
+    "f1": 0.0,
+    "precision": 0.0,
+    "recall": 0.0,
+}
+STILL = 0.25
+"""The same where nothing has moved: what calibrated scores leave of a row's chance of being right is label noise, which
+no other source can tell; the reference's own value adds the rows that it happens to hold."""
 MIX_UNKNOWN = 1.4
 """What the sampling error is multiplied by under label weights: the mix of labels is itself read off the window."""
 LEAST_BELIEF = 0.02
-UNEXPLAINED = (0.3, 0.8)
-"""Misfit from which, and at which fully, an answer is drawn to a simpler one."""
-CROWD = 0.4
-"""Share of moved columns from which a window is taken for one that drifted as a whole."""
-DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 0.5, 0.75, 0.5
+UNEXPLAINED, UNEXPLAINED_LOSSES = (0.15, 0.6), (0.3, 0.8)
+"""Misfit from which, and at which fully, an answer is drawn to a simpler one: a classifier's, a regressor's."""
+CROWD, SOME = 0.4, 0.2
+"""Share of moved columns from which a window is taken for one that drifted as a whole, fully and in part."""
+DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 1.0, 0.75, 0.5
 """How far it is drawn: a classifier's to calibrated confidence, a regressor's to the reference, and a regressor's
 replay of no definite fault to the usual method."""
 
@@ -143,8 +153,11 @@ def _of_candidate(
     if not candidate.treated and candidate.weighting != "label":
         if other is None or candidate.weighting == "":
             other = usual.mean.get(metric, other)
-        if candidate.weighting == "" and usual.moved is not None:
-            share = UNMOVED_FROM_LABELS.get(metric, share)
+        if candidate.weighting == "":
+            still = usual.moved is None
+            share = (STILL_FROM_LABELS if still else UNMOVED_FROM_LABELS).get(
+                metric, STILL if still else share
+            )
     return _Reading(value, value if other is None else other, share, deviation)
 
 
@@ -167,21 +180,25 @@ def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) 
 
     A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it;
     a regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess.
-    Neither where faults were found, which they know nothing of. But a regressor's replay of values drawn from the
-    window itself, no fault by name, may have broken ties that only drifted: where most columns moved, the usual method
-    counts as much.
+    Neither where faults were found for sure, which they know nothing of. But a regressor's replay of values drawn from
+    the window itself, no fault by name, may have broken ties that only drifted: where most columns moved, the usual
+    method counts as much.
     """
-    low, high = UNEXPLAINED
-    misfit = sum(c.belief * c.misfit for c in kept)
-    unexplained = float(np.clip((misfit - low) / (high - low), 0.0, 1.0))
-    crowd = (usual.moved or 0.0) > CROWD
-    treated = sum(c.belief for c in kept if c.treated)
+    misfit, moved = sum(c.belief * c.misfit for c in kept), usual.moved or 0.0
     if window.schema.is_classification:
-        return usual.first.get(metric), DRAWN_CLASSES * unexplained * crowd * max(1.0 - treated, 0.0)
-    if treated < 0.5:
-        return usual.reference.get(metric), DRAWN_LOSSES * unexplained
+        drifted = _risen(misfit, UNEXPLAINED) * _risen(moved, (SOME, CROWD))
+        faults = sum(c.belief for c in kept if any(t.sure for t in c.treated))
+        return usual.first.get(metric), DRAWN_CLASSES * drifted * max(1.0 - faults, 0.0)
+    if sum(c.belief for c in kept if c.treated) < 0.5:
+        return usual.reference.get(metric), DRAWN_LOSSES * _risen(misfit, UNEXPLAINED_LOSSES)
     guessed = sum(c.belief for c in kept if not c.named) > 0.5
-    return usual.first.get(metric), DRAWN_REPLAYS * (crowd and guessed)
+    return usual.first.get(metric), DRAWN_REPLAYS * (moved > CROWD and guessed)
+
+
+def _risen(value: float, between: tuple[float, float]) -> float:
+    """Return how far a value has risen from the one bound to the other, 0 to 1."""
+    low, high = between
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
 
 
 def drawn(answer: Answer, target: tuple[float | None, float], log: bool) -> Answer:

@@ -26,7 +26,7 @@ from mlhealth.shifts import Population, resample
 
 MISFIT = 0.25
 """Share of a row's deviation that the interval grows by, for a window that nothing explains."""
-DRIFT, DRIFTED = 0.17, (0.05, 0.3)
+DRIFT, DRIFTED = 0.2, (0.05, 0.3)
 """Share that it grows by for what comes with unexplained movement (labels that follow another rule, unseen): and the
 misfit from which, and at which fully, such movement is taken for certain."""
 DRIFT_OF_RANKINGS, DRIFT_OF_LOSSES = 0.7, 2.0

@@ -45,7 +45,8 @@ class Verdict:
     believed: tuple[Candidate, ...]
     movement: Movement
     quiet: bool
-    asked: str = ""
+    instead: str = ""
+    """Why a stand-in answered where the deployed model could have been asked."""
 
     @property
     def misfit(self) -> float:
@@ -90,7 +91,10 @@ class Core:
         movement = screen(
             memory.encoding, memory.expectations, memory.shares, window.features, (scores, rows)
         )
-        evidence = Evidence(movement, outside_support(memory, window), rows, far_away(memory, window))
+        textual = np.isin(memory.encoding.columns, memory.encoding.categorical)
+        evidence = Evidence(
+            movement, outside_support(memory, window), rows, far_away(memory, window), textual
+        )
         usual = self.expected(window)
         still = Candidate((), "", memory.rows, np.ones(len(memory.rows)), 0.5, belief=1.0)
         if len(window) < 50 or not (evidence.suspects.any() or self._answers_moved(window)):
@@ -98,20 +102,22 @@ class Core:
             return Verdict(answers, (still,), movement, True)
         broken = tuple(broken_columns(memory, window, scores, evidence, self.seed))
         treatments: list[tuple[tuple[Treated, ...], Rows]] = [((), memory.rows)]
-        asked = ""
+        instead = ""
         if broken:
-            replayed, asked = self._replay(broken, window, scorer)
+            replayed, instead = self._replay(broken, window, scorer)
             treatments.append((broken, replayed))
         believed = candidates(self.bench, window, treatments)
-        usual = replace(usual, moved=float((movement.marginal > MARGINAL).mean()))
-        return Verdict(mix(believed, window, self.metrics, usual), tuple(believed), movement, False, asked)
+        usual = replace(usual, moved=_moved(movement, broken))
+        return Verdict(mix(believed, window, self.metrics, usual), tuple(believed), movement, False, instead)
 
     def expected(self, window: Rows) -> Usual:
         """Return what the usual methods answer, as if nothing had moved.
 
-        For regression the first alone: off the reference's support the row model's error bins answer far worse.
+        The first alone, unless there are no scores to calibrate: off the reference's support the row model answers
+        far worse, and on it no better.
         """
-        asked = self.usual if window.schema.is_classification else self.usual[:1]
+        without_scores = window.schema.is_classification and window.scores is None
+        asked = self.usual if without_scores else self.usual[:1]
         found = [
             {m: e.value for m, e in method.estimate(window).items() if e.value is not None}
             for method in asked
@@ -136,21 +142,25 @@ class Core:
         return label_evidence(groups.posterior(reference, window), groups.shares, len(reference)) > 1.0
 
     def _replay(self, broken: Sequence[Treated], window: Rows, scorer: Scorer | None) -> tuple[Rows, str]:
-        """Return the reference treated as diagnosed, with what the model, or its stand-in, answers to it."""
+        """Return the reference treated as diagnosed, with what the model answers to it, or why a stand-in does."""
         memory = self.bench.memory
         features = treat(memory, broken, self.seed)
         note = ""
         if scorer is not None:
             try:
                 if agrees(scorer, window, self.bench.space):
-                    return merged(memory.rows.schema, features, scorer(features), memory.rows.label), "scorer"
+                    return merged(memory.rows.schema, features, scorer(features), memory.rows.label), ""
                 note = "the scorer answers otherwise than the log"
             except MlhealthError as error:
                 note = f"the scorer could not be asked ({error})"
         stand_in = self.surrogate.near(window, memory.rows, seed=self.seed)
-        return merged(
-            memory.rows.schema, features, stand_in(features), memory.rows.label
-        ), note or "surrogate"
+        return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note
+
+
+def _moved(movement: Movement, broken: Sequence[Treated]) -> float:
+    """Return the share of columns that moved among those that were not broken, 0 where all were."""
+    whole = ~np.isin(movement.columns, [t.name for t in broken])
+    return float((movement.marginal[whole] > MARGINAL).mean()) if whole.any() else 0.0
 
 
 def rowwise(usual: UsualMethods) -> Callable[[Rows], Floats] | None:

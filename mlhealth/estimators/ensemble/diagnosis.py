@@ -42,7 +42,8 @@ class Column:
 class Treated:
     """The fitted mixture of one column: operators with their fractions, and chi-square before and after.
 
-    `after` has in it what the operators' freedom costs. `chance`: chi-square that sampling alone leaves.
+    `after` has in it what the operators' freedom costs. `chance`: chi-square that sampling alone leaves. `sure`:
+    whether no drift looks like this.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Treated:
     before: float
     after: float
     chance: float
+    sure: bool = False
 
     @property
     def explained(self) -> float:

@@ -8,7 +8,7 @@ values that went missing, or a definite fault (see `Operator`) that explains nea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,10 @@ MOST = 0.5
 """Share of values beyond all drift from which a column is broken, however the others moved."""
 SWAPPED = 0.6
 """Share of both columns' change that a swap must explain."""
+SURELY = 0.9
+"""Share of a column's change that a definite fault must explain to be sure, however the other columns moved."""
+WHOLE = 0.9
+"""Share of rows from which an operator has treated the whole column."""
 MOST_COLUMNS = 25
 """Columns diagnosed per window, most moved first."""
 TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "redraw", "transport"})
@@ -43,13 +47,14 @@ class Evidence:
     """What a window shows of its columns.
 
     `outside`: the share of values beyond the reference's reach, (d,). `far`: whether most values lie where no drift
-    goes, (d,).
+    goes, (d,). `textual`: whether a column holds categories, (d,): new ones mean nothing to the model, drift or not.
     """
 
     movement: Movement
     outside: Floats
     rows: float
     far: Mask
+    textual: Mask
 
     @property
     def suspects(self) -> Mask:
@@ -138,12 +143,37 @@ def broken_columns(
     ]
     best = [a if a.explained >= b.explained else b for a, b in zip(*readings, strict=True)]
     swapped = _swapped(best)
+    sure = [
+        replace(t, sure=_is_sure(t, place, evidence) or (t.name in swapped and t.explained > SWAPPED))
+        for t, place in zip(best, which, strict=True)
+    ]
+    drift = Drift.of(evidence.movement, [place for t, place in zip(sure, which, strict=True) if t.sure])
     return [
         t
-        for t, place in zip(best, which, strict=True)
-        if (t.name in swapped and t.explained > SWAPPED)
-        or _is_broken(t, place, evidence, bool(trusted[place]))
+        for t, place in zip(sure, which, strict=True)
+        if t.sure or _is_broken(t, place, (evidence, drift), bool(trusted[place]))
     ]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Which columns moved without a fault that explains it for sure, (d,), and which may be counted, (d,)."""
+
+    moved: Mask
+    counted: Mask
+
+    @classmethod
+    def of(cls, movement: Movement, sure: Sequence[int]) -> Drift:
+        """Leave out the columns whose fault is sure: they say nothing of a drift."""
+        counted = np.ones(len(movement.columns), dtype=np.bool_)
+        counted[list(sure)] = False
+        return cls(movement.marginal > MARGINAL, counted)
+
+    def beside(self, place: int) -> float:
+        """Return how far the other columns drift, 0 (none) to 1 (so many that one column's change proves nothing)."""
+        others = self.counted.copy()
+        others[place] = False
+        return float(min(self.moved[others].mean() / CROWD, 1.0)) if others.any() else 0.0
 
 
 def _swapped(readings: Sequence[Treated]) -> set[str]:
@@ -161,36 +191,63 @@ def _most_moved(evidence: Evidence, suspects: Mask) -> list[int]:
     return sorted(order[:MOST_COLUMNS])
 
 
-def _is_broken(treated: Treated, place: int, evidence: Evidence, trusted: bool) -> bool:
+def _went_missing(treated: Treated, place: int, movement: Movement) -> bool:
+    return bool(movement.missing[place] > MARGINAL and any(o.kind == "missing" for o, _ in treated.operators))
+
+
+def _is_sure(treated: Treated, place: int, evidence: Evidence) -> bool:
+    """Whether a column is broken however the others moved: no drift looks like this."""
     if not treated.operators:
         return False
-    movement = evidence.movement
-    went_missing = any(o.kind == "missing" for o, _ in treated.operators)
-    if went_missing and movement.missing[place] > MARGINAL:
+    if _went_missing(treated, place, evidence.movement) or bool(evidence.far[place]):
         return True
     lead, fraction = treated.operators[0]
-    loosened = bool(movement.loosened[place] > 0.75 * TIES)
+    if not lead.named or lead.kind in TIED or lead.kind == "permute" or treated.explained < SURELY:
+        return False
+    return fraction > WHOLE or not _slight(lead)
+
+
+def _is_broken(treated: Treated, place: int, seen: tuple[Evidence, Drift], trusted: bool) -> bool:
+    """Whether a column is broken though drift might look like this: the more others drift, the more it takes."""
+    if not treated.operators:
+        return False
+    evidence, drift = seen
+    lead, fraction = treated.operators[0]
+    beside = drift.beside(place)
+    loosened = bool(evidence.movement.loosened[place] > 0.75 * TIES)
     if evidence.outside[place] > evidence.tolerance:
-        return bool(lead.named or loosened or evidence.far[place]) or not _drifting(movement, place)
+        foreign = lead.named and lead.kind not in TIED and treated.explained > 0.75
+        beyond = loosened and evidence.outside[place] > MOST
+        return beside < 1.0 or bool(evidence.textual[place]) or foreign or bool(beyond)
     if lead.kind == "permute":
-        return treated.explained > 0.7 and not trusted
+        return treated.explained > _needed(0.7, beside) and not trusted
     if lead.kind in TIED:
-        return lead.named and treated.explained > 0.8 and loosened
-    return not _drifting(movement, place) and _definite(treated, lead, fraction)
+        return lead.named and treated.explained > (SURELY if beside == 1.0 else 0.8) and loosened
+    return beside < 1.0 and _definite(treated, (lead, fraction), beside, loosened)
 
 
-def _drifting(movement: Movement, place: int) -> bool:
-    """Whether so many other columns have moved that one column's movement is no fault of its own."""
-    others = np.delete(movement.marginal > MARGINAL, place)
-    return len(others) > 0 and float(others.mean()) > CROWD
+def _needed(least: float, beside: float) -> float:
+    """Return the share of a column's change that a fault must explain, with others drifting `beside` it."""
+    return least + 0.8 * beside * (1.0 - least)
 
 
-def _definite(treated: Treated, lead: Operator, fraction: float) -> bool:
+def _slight(lead: Operator) -> bool:
+    """Whether an operator in some rows gives values that a drift may give as well."""
+    return lead.kind in ("constant", "copy") or (lead.kind == "scale" and 1 / 3 < lead.number < 3)
+
+
+def _definite(treated: Treated, led: tuple[Operator, float], beside: float, loosened: bool) -> bool:
     """Whether an operator that drift seldom imitates explains the column well enough."""
+    lead, fraction = led
     if lead.kind == "constant":
-        return treated.after < 2.0 * treated.chance
+        return treated.after < (2.0 - beside) * treated.chance and (fraction > 0.5 * beside or loosened)
     if lead.kind == "copy":
-        return treated.explained > 0.8 and fraction > 0.5
-    size = abs(lead.number)
-    slight = 1 / 3 < size < 3 and lead.number > 0
-    return size > 1e-5 and treated.explained > (0.85 if slight else 0.75) and not 0.65 < lead.number < 1.5
+        return treated.explained > _needed(0.8, beside) and fraction > 0.5
+    if _slight(lead) and fraction < 1.6 * beside and not loosened:
+        return False
+    least = 0.85 if _slight(lead) else 0.75
+    return (
+        abs(lead.number) > 1e-5
+        and treated.explained > _needed(least, beside)
+        and not 0.65 < lead.number < 1.5
+    )
