@@ -28,8 +28,10 @@ LEAST_OUTSIDE = 0.02
 """Share of a window's rows beyond the reference's reach below which a column is not suspected for it."""
 CROWD = 0.4
 """Share of moved columns from which a window is drifting, and a column's change proves no fault."""
-MOST = 0.5
+MANY = 0.2
 """Share of values beyond all drift from which a column is broken, however the others moved."""
+MOST = 0.5
+"""Share of values beyond the reference's reach from which a column with loosened ties is broken in a drifting table."""
 SWAPPED = 0.6
 """Share of both columns' change that a swap must explain."""
 SURELY = 0.9
@@ -46,7 +48,7 @@ TIED = frozenset({"noise", "recode", "offset", "rounding", "ceiling", "floor", "
 class Evidence:
     """What a window shows of its columns.
 
-    `outside`: the share of values beyond the reference's reach, (d,). `far`: whether most values lie where no drift
+    `outside`: the share of values beyond the reference's reach, (d,). `far`: whether many values lie where no drift
     goes, (d,). `textual`: whether a column holds categories, (d,): new ones mean nothing to the model, drift or not.
     """
 
@@ -78,7 +80,7 @@ def outside_support(memory: Memory, window: Rows) -> Floats:
 
 
 def far_away(memory: Memory, window: Rows) -> Mask:
-    """Return which columns have most values farther beyond the reference's range than that range is wide, (d,)."""
+    """Return which columns have many values farther beyond the reference's range than that range is wide, (d,)."""
     far = []
     for name, grid in zip(memory.encoding.numeric, memory.encoding.grids, strict=True):
         values = window.features[name].to_numpy(float)
@@ -86,7 +88,7 @@ def far_away(memory: Memory, window: Rows) -> Mask:
         beyond = (
             np.abs(values - (grid[0] + grid[-1]) / 2) > 1.5 * width if width > 0 else np.zeros(1, dtype=bool)
         )
-        far.append(bool(beyond.mean() > MOST))
+        far.append(bool(beyond.mean() > MANY))
     return np.array([*far, *(False for _ in memory.encoding.categorical)], dtype=np.bool_)
 
 
@@ -202,7 +204,7 @@ def _is_sure(treated: Treated, place: int, evidence: Evidence) -> bool:
     if _went_missing(treated, place, evidence.movement) or bool(evidence.far[place]):
         return True
     lead, fraction = treated.operators[0]
-    if not lead.named or lead.kind in TIED or lead.kind == "permute" or treated.explained < SURELY:
+    if not lead.named or lead.kind in TIED | {"permute", "constant"} or treated.explained < SURELY:
         return False
     return fraction > WHOLE or not _slight(lead)
 
