@@ -52,7 +52,7 @@ def measure(case: Case, windows: int) -> Sizes:
     with tempfile.TemporaryDirectory() as folder:
         bench = _bench(case, Path(folder))
         _fill(bench, case, windows)
-        report = _bytes(bench.database, sa.func.length(sa.cast(reports.c.report, sa.Text))) / windows
+        report = _bytes(bench.database, sa.func.length(reports.c.report)) / windows
         profile = _bytes(bench.database, sa.func.length(window_profiles.c.profile)) / windows
         sample = _bytes(bench.database, sa.func.length(window_profiles.c.sample)) / windows
         retention.retain(bench.database, lambda _: retention.Ages(windows=1), START + 30 * DAY)

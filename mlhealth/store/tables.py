@@ -21,6 +21,8 @@ from sqlalchemy import (
     Text,
 )
 
+from mlhealth.store.packed_json import PackedJson
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -139,7 +141,7 @@ reports = Table(
     Column("lower", Float),
     Column("upper", Float),
     Column("reference", Float),
-    Column("report", JSON, nullable=False),
+    Column("report", JSON().with_variant(PackedJson(), "sqlite"), nullable=False),
     Column("created", BigInteger, nullable=False),
     Index(None, "model", "version", "segment", "latest", "start"),
 )

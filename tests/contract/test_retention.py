@@ -152,3 +152,17 @@ def test_every_schema_step_keeps_the_data(filled: Filled) -> None:
     assert schema.upgrade(filled.database) == (schema.KNOWN[-1], schema.NEWEST)
     assert filled.count(reports) == rows
     schema.ensure(filled.database)
+
+
+def test_reports_read_the_same_before_and_after_a_step_back(filled: Filled) -> None:
+    """A store taken back to plain reports holds them as text, and the newest version reads them all the same."""
+    query = sa.select(reports.c.report).order_by(*reports.primary_key.columns)
+    with filled.database.read() as connection:
+        before = connection.execute(query).scalars().all()
+    schema.downgrade(filled.database, "0008")
+    with filled.database.read() as connection:
+        if filled.database.is_sqlite:
+            kinds = connection.execute(sa.text("SELECT DISTINCT typeof(report) FROM reports")).scalars().all()
+            assert kinds == ["text"]
+        assert connection.execute(query).scalars().all() == before
+    schema.upgrade(filled.database)
