@@ -79,18 +79,24 @@ def kinds() -> Mapping[str, Kind]:
     return dict(_KINDS)
 
 
-def eligible(frame: Frame, kind: str) -> tuple[str, ...]:
+def eligible(frame: Frame, kind: str | Kind) -> tuple[str, ...]:
     """Return the columns of `frame` that `kind` can touch; raises ConfigError for an unknown kind."""
-    if kind not in _KINDS:
-        raise ConfigError(f"no corruption kind {kind!r}; known are {', '.join(sorted(_KINDS))}")
-    wanted = _KINDS[kind].works_on
+    wanted = _kind(kind).works_on
     numeric = {c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c])}
     return tuple(c for c in frame.columns if wanted == "any" or (c in numeric) == (wanted == "numeric"))
 
 
+def _kind(kind: str | Kind) -> Kind:
+    if isinstance(kind, Kind):
+        return kind
+    if kind not in _KINDS:
+        raise ConfigError(f"no corruption kind {kind!r}; known are {', '.join(sorted(_KINDS))}")
+    return _KINDS[kind]
+
+
 def corrupt(
     frame: Frame,
-    kind: str,
+    kind: str | Kind,
     *,
     rng: np.random.Generator,
     columns: Sequence[str] = (),
@@ -98,21 +104,24 @@ def corrupt(
 ) -> Corrupted:
     """Return `frame` with `fraction` of its rows treated by `kind` in `columns` (empty: drawn at random).
 
-    Numeric columns come as float64 with NaN for missing, the others as text with None. Raises DataError where the
+    `kind` is a registered kind's name, or a kind of one's own that need not be registered. Numeric columns come as
+    float64 with NaN for missing, the others as text with None. Raises DataError where the
     table has too few columns that the kind works on.
     """
-    able = eligible(frame, kind)
-    what = _KINDS[kind]
+    what = _kind(kind)
+    able = eligible(frame, what)
     if columns and not set(columns) <= set(able):
         raise DataError(
-            f"{kind} works on {what.works_on} columns only, not on {sorted(set(columns) - set(able))}"
+            f"{what.name} works on {what.works_on} columns only, not on {sorted(set(columns) - set(able))}"
         )
     chosen = tuple(columns) or _draw(able, what.at_least, rng)
     if len(chosen) < what.at_least:
-        raise DataError(f"{kind} needs {what.at_least} {what.works_on} columns; the table has {len(chosen)}")
+        raise DataError(
+            f"{what.name} needs {what.at_least} {what.works_on} columns; the table has {len(chosen)}"
+        )
     rows = rng.random(len(frame)) < (1.0 if what.whole_rows else fraction)
     treated = what.treat(frame.copy(), chosen, rows, rng)
-    return Corrupted(treated, kind, chosen, rows)
+    return Corrupted(treated, what.name, chosen, rows)
 
 
 def _draw(able: tuple[str, ...], at_least: int, rng: np.random.Generator) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.estimation import measure, nannyml_peer, scoring, tables
+from benchmarks.estimation.confirming import CONFIRMING
+from benchmarks.estimation.generated import GENERATED
 from benchmarks.estimation.primaries import PRIMARIES
-from benchmarks.estimation.report import publish
+from benchmarks.estimation.report import CONFIRMATION, USUAL, publish
 from benchmarks.estimation.windows import CHOSEN_ON, Case, Plan, Window, prepare, windows
 from mlhealth.commands.terminal import progress_bar
 from mlhealth.corrupt import kinds
@@ -23,6 +25,10 @@ Told = Callable[[str, float], None]
 """Is told a step and the share of all work that is done."""
 METHODS = {True: ("cbpe", "mpp_row", "iw", "pape", "sld", "schelter"), False: ("dle", "mpp_row", "shadow")}
 """Methods beside `mpp`, of classifiers and of regressors."""
+CONFIRMED_ON = ("diabetes130", "employment_ma")
+"""Real tables on which no choice was made."""
+PARTS = {False: USUAL, True: CONFIRMATION}
+"""What is published, by whether the run confirms."""
 
 
 def main() -> None:
@@ -32,18 +38,15 @@ def main() -> None:
     python = None if wanted.no_peer else nannyml_peer.interpreter()
     if python is None:
         print("NannyML is left out: its environment could not be made, or was not asked for")
-    cases = [
-        (name, primary)
-        for name in wanted.tables or tables.names(wanted.data)
-        for primary in _primaries(name, wanted)
-    ]
+    cases = [(name, primary) for name in wanted.tables for primary in _primaries(name, wanted)]
+    cases = [case for case in cases if not wanted.recorded or all(p.exists() for p in _kept(*case, wanted))]
     with progress_bar("estimation") as told:
         parts = [
             _case(name, primary, (python, wanted, _part(told, number, len(cases))))
             for number, (name, primary) in enumerate(cases)
         ]
     found, costs = (pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True))
-    publish(found, costs, write=not wanted.quick)
+    publish(found, costs, PARTS[wanted.confirm], write=not wanted.quick)
 
 
 def _part(told: Told, number: int, of: int) -> Told:
@@ -57,13 +60,12 @@ How = tuple[Path | None, argparse.Namespace, Told]
 def _case(name: str, primary: str, how: How) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one case's answers and costs of fitting: those kept by an earlier run, or measured now."""
     python, wanted, told = how
-    kept = [wanted.records / f"{name}-{primary}-{part}.parquet" for part in ("answers", "costs")] * bool(
-        wanted.records
-    )
+    kept = _kept(name, primary, wanted)
     if kept and all(path.exists() for path in kept):
         return pd.read_parquet(kept[0]), pd.read_parquet(kept[1])
     told(f"{name}, {primary}", 0.0)
-    case = prepare(tables.load(wanted.data, name), primary, wanted.seed)
+    table = GENERATED[name](wanted.seed) if name in GENERATED else tables.load(wanted.data, name)
+    case = prepare(table, primary, wanted.seed)
     made = list(_windows(case, wanted))
     costs: list[dict[str, object]] = []
     found = scoring.frame(list(_measure(case, made, (python, costs, told)))), pd.DataFrame(costs)
@@ -72,6 +74,15 @@ def _case(name: str, primary: str, how: How) -> tuple[pd.DataFrame, pd.DataFrame
         part.to_parquet(path)
     print(f"{name}, {primary}: {len(made)} windows", flush=True)
     return found
+
+
+def _kept(name: str, primary: str, wanted: argparse.Namespace) -> list[Path]:
+    """Return where a case's answers and costs are kept, none where they are not: by all that decides its windows."""
+    if wanted.records is None:
+        return []
+    sort = "confirm" if wanted.confirm else "quick" if wanted.quick else "usual"
+    stem = f"{name}-{primary}-{sort}-{wanted.per_family}-{wanted.seed}"
+    return [wanted.records / f"{stem}-{part}.parquet" for part in ("answers", "costs")]
 
 
 def _arguments() -> argparse.Namespace:
@@ -86,11 +97,24 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--records", type=Path, help="folder to keep each case's answers in, and to resume from"
     )
+    parser.add_argument(
+        "--recorded", action="store_true", help="publish what the records hold, measure nothing"
+    )
+    parser.add_argument(
+        "--confirm",
+        action="store_true",
+        help="failure kinds and tables written after the estimators were frozen",
+    )
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
+    if wanted.recorded and wanted.records is None:
+        parser.error("--recorded needs --records FOLDER")
     if wanted.quick:
         wanted.tables = wanted.tables or ["adult", "compas", "bike_hour"]
         wanted.primaries = wanted.primaries or ["boosting"]
+    if wanted.confirm:
+        wanted.tables = wanted.tables or [*GENERATED, *CONFIRMED_ON]
+    wanted.tables = wanted.tables or tables.names(wanted.data)
     return wanted
 
 
@@ -98,12 +122,17 @@ def _primaries(table: str, wanted: argparse.Namespace) -> Sequence[str]:
     """Return the primary models of a table: each table starts elsewhere in the list, so that all are used."""
     if wanted.primaries:
         return wanted.primaries  # type: ignore[no-any-return]
-    start = tables.names(wanted.data).index(table)
+    start = [*tables.names(wanted.data), *GENERATED].index(table)
     return [PRIMARIES[(start + i) % len(PRIMARIES)] for i in range(wanted.per_table)]
 
 
 def _windows(case: Case, wanted: argparse.Namespace) -> Iterator[Window]:
     """Make windows of the failure kinds that choices were made on, then of those that only confirm."""
+    if wanted.confirm:
+        yield from windows(
+            case, Plan(per_family=wanted.per_family, corruptions=tuple(CONFIRMING), seed=wanted.seed)
+        )
+        return
     others = tuple(k for k in sorted(kinds()) if k not in CHOSEN_ON)
     rng = np.random.default_rng([wanted.seed, sum(map(ord, case.table + case.primary))])
     some = tuple(str(k) for k in rng.choice(others, 3, replace=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,23 @@ from benchmarks.estimation import nannyml_peer, scoring
 from benchmarks.results import Cell, markdown_table, write_results
 
 PAGE = Path(__file__).parents[2] / "docs" / "estimation.md"
-START, END = "<!-- benchmark: start -->", "<!-- benchmark: end -->"
 METRICS = ("accuracy", "roc_auc", "f1", "mae")
 PEERS = ("NannyML CBPE", "cbpe")
 MODES = ("mpp (full)", "mpp (fit-time scorer)", "mpp (reference only)")
 
 
-def publish(table: pd.DataFrame, costs: pd.DataFrame, *, write: bool) -> None:
+@dataclass(frozen=True)
+class Part:
+    """What a run publishes: the name of its figures, and of the marked place in the page."""
+
+    figures: str
+    marked: str
+
+
+USUAL, CONFIRMATION = Part("estimation", "benchmark"), Part("estimation_confirmation", "confirmation")
+
+
+def publish(table: pd.DataFrame, costs: pd.DataFrame, part: Part, *, write: bool) -> None:
     """Print everything; with `write`, also keep the figures and put the tables into the page."""
     parts, rows, figures = [], [], _costs(table, costs)
     for metric in METRICS:
@@ -34,8 +45,8 @@ def publish(table: pd.DataFrame, costs: pd.DataFrame, *, write: bool) -> None:
     text = "\n\n".join(parts)
     print(text)
     if write:
-        write_results("estimation", figures, rows, versions={"nannyml": nannyml_peer.VERSION})
-        _into_page(text)
+        write_results(part.figures, figures, rows, versions={"nannyml": nannyml_peer.VERSION})
+        _into_page(text, part.marked)
 
 
 def _gate(table: pd.DataFrame, figures: dict[str, Cell]) -> str:
@@ -80,10 +91,12 @@ def _costs(table: pd.DataFrame, costs: pd.DataFrame) -> dict[str, Cell]:
     return out
 
 
-def _into_page(text: str) -> None:
-    if not PAGE.exists():
-        return
+def _into_page(text: str, marked: str) -> None:
+    """Put the text between the page's marks of that name."""
+    start, end = f"<!-- {marked}: start -->", f"<!-- {marked}: end -->"
     page = PAGE.read_text()
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{START}\n\n{text}\n\n{END}{after}")
+    if start not in page:
+        raise SystemExit(f"{PAGE}: the mark {start} is missing")
+    before, _, rest = page.partition(start)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(f"{before}{start}\n\n{text}\n\n{end}{after}")

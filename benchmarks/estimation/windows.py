@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from benchmarks.estimation.confirming import CONFIRMING
 from benchmarks.estimation.primaries import Primary, fit_primary
 from benchmarks.estimation.tables import Table, split
-from mlhealth.corrupt import corrupt, eligible, kinds
+from mlhealth.corrupt import Kind, corrupt, eligible, kinds
 from mlhealth.errors import DataError
 from mlhealth.estimators.rows import Rows
 from mlhealth.schema.model_schema import ModelSchema, Task
@@ -140,16 +141,22 @@ def _broken(case: Case, size: int, plan: Plan, rng: np.random.Generator) -> Iter
 
 def usable(case: Case, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the failure kinds that this table has columns for."""
-    known = kinds()
-    return tuple(k for k in wanted if len(eligible(case.pool.features, k)) >= known[k].at_least)
+    known = known_kinds()
+    return tuple(k for k in wanted if len(eligible(case.pool.features, known[k])) >= known[k].at_least)
+
+
+def known_kinds() -> dict[str, Kind]:
+    """Return the library's failure kinds and those that only confirm, by name."""
+    return {**kinds(), **CONFIRMING}
 
 
 def _break(family: str, kind: str, rows: Rows, how: tuple[Case, float, int, np.random.Generator]) -> Window:
     case, fraction, count, rng = how
-    able = eligible(rows.features, kind)
-    count = min(max(count, kinds()[kind].at_least), len(able))
+    what = known_kinds()[kind]
+    able = eligible(rows.features, what)
+    count = min(max(count, what.at_least), len(able))
     columns = tuple(able[i] for i in np.sort(rng.choice(len(able), count, replace=False)))
     if rows.label is None:
         raise DataError("windows of a benchmark need labels")
-    broken = corrupt(rows.features, kind, rng=rng, columns=columns, fraction=fraction)
+    broken = corrupt(rows.features, what, rng=rng, columns=columns, fraction=fraction)
     return Window(family, kind, columns, ask(rows.schema, broken.features, rows.label, case.scorer))
