@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlhealth.clock import HOUR, to_iso
+from mlhealth.clock import HOUR, to_minute
 from mlhealth.records import (
     Cause,
     DetectorResult,
@@ -235,7 +235,10 @@ def window_text(key: WindowKey) -> str:
 
     >>> window_text(WindowKey("m", "1", "", 0, 2000))
     'rows 0 to 2000'
+    >>> window_text(WindowKey("m", "1", "", 20_000 * 24 * HOUR, 20_000 * 24 * HOUR + HOUR))
+    '2024-10-04 00:00 to 01:00 UTC'
     """
     if key.end < 1_000_000_000_000:
         return f"rows {key.start} to {key.end}"
-    return f"{to_iso(key.start)} to {to_iso(key.end)}"
+    start, end = to_minute(key.start), to_minute(key.end)
+    return f"{start.removesuffix(' UTC')} to {end[11:] if start[:10] == end[:10] else end}"

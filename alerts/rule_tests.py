@@ -114,6 +114,16 @@ class RuleTestFile(Strict):
     tests: Annotated[tuple[Story, ...], Field(min_length=1)]
 
 
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of tests."""
+    schema = RuleTestFile.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "mlhealth rule tests",
+    }
+
+
 @dataclass(frozen=True)
 class Failure:
     """One expectation that was not met."""

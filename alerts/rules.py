@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from mlhealth.alerts.context import context_of, example_circumstances, example_report
@@ -171,6 +172,18 @@ def load_rules(files: Iterable[Path | str], known: Known = Known()) -> RuleSet:
 def parse_rules(text: str, source: str = "<rules>", known: Known = Known()) -> RuleSet:
     """Read rules from text; raises ConfigError as `load_rules` does."""
     return _combine([parse(text, source)], known)
+
+
+def rule_data(rule: Rule) -> dict[str, Any]:
+    """Return a rule as plain JSON data, under the keys of its file."""
+    data: dict[str, Any] = orjson.loads(orjson.dumps(rule.model_dump(by_alias=True), default=_text))
+    return data
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Condition | Template):
+        return value.text
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def json_schema() -> dict[str, Any]:

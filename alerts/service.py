@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class RuleBook:
         )
 
 
+Loop = Callable[[threading.Event], None]
+"""Runs until the event is set."""
 Receivers = Mapping[str, ReceiverConfig | Mapping[str, Any]]
 Services = Mapping[str, TrainingConfig | Mapping[str, Any]]
 
@@ -114,13 +116,14 @@ class AlertService:
                     f"training.{name}.{asks[0]}: needs a `registry:` to tell; none is configured"
                 )
 
-    def start(self, stop: threading.Event) -> list[threading.Thread]:
-        """Start delivering, following and watching until `stop` is set; join the threads afterwards."""
+    def start(self, stop: threading.Event, more: Mapping[str, Loop] | None = None) -> list[threading.Thread]:
+        """Start delivering, following and watching, and `more` by name, until `stop` is set; join the threads then."""
         runs = {
             "mlhealth-dispatcher": self.dispatcher.run,
             "mlhealth-retraining": self.follower.run,
             "mlhealth-watchdog": self.watchdog.run,
         } | ({"mlhealth-champions": self._steward.run} if self._steward is not None else {})
+        runs |= more or {}
         threads = [
             threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()
         ]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from mlhealth.alerts.context import HIGHER_IS_BETTER, window_text
 from mlhealth.alerts.notice import Story
 from mlhealth.alerts.templates import number, percent
-from mlhealth.records import AlertState, Cause, EstimateStatus, PerformanceEstimate, WindowReport
+from mlhealth.records import (
+    AlertState,
+    Cause,
+    EstimateStatus,
+    HealthStatus,
+    PerformanceEstimate,
+    WindowReport,
+)
 
 OWNERS: dict[Cause | None, str] = {
     Cause.HARDER_TRAFFIC: "usually nobody's fault: the model is asked harder questions; tell the product's owner",
@@ -21,22 +28,26 @@ _FRACTIONS = {name for name in HIGHER_IS_BETTER if name not in ("mae", "rmse", "
 def story_of(alert_name: str, state: AlertState, report: WindowReport, done: tuple[str, ...] = ()) -> Story:
     """Return the story of an alert that has just come into `state` with `report`."""
     health, key = report.health, report.key
-    subject = f"{key.model} {key.version}{f' ({key.segment})' if key.segment else ''}"
-    harm = harm_text(report)
+    subject = f"{key.model} version {key.version}{f' ({key.segment})' if key.segment else ''}"
     cause = str(health.cause) if health.cause else "no single cause stands out"
-    what = "resolved" if state is AlertState.RESOLVED else cause
+    harm = harm_text(report)
+    is_over = state is AlertState.RESOLVED
+    what = f"{alert_name} is over" if is_over else f"{alert_name} ({cause})"
+    if is_over and health.status is not HealthStatus.HEALTHY:
+        harm = "; ".join(text for text in (harm, f"health is still {health.status}") if text)
+    short = "" if is_over else harm_text(report, interval=False)
     return Story(
-        title=f"{subject}: {alert_name}, {what}{f': {harm}' if harm else ''}",
+        title=f"{subject}: {what}{f': {short}' if short else ''}",
         cause=cause,
         owner=OWNERS[health.cause],
         harm=harm or f"health is {health.status}",
         window=f"{window_text(key)}, {report.rows} rows",
-        reasons=tuple(reason.text for reason in health.reasons[:TOP_REASONS]),
+        reasons=() if is_over else tuple(reason.text for reason in health.reasons[:TOP_REASONS]),
         done=done,
     )
 
 
-def harm_text(report: WindowReport) -> str:
+def harm_text(report: WindowReport, *, interval: bool = True) -> str:
     """Return how bad it is in one sentence, from the primary metric's estimate; "" where there is none."""
     estimate = report.estimates.get(report.health.metric)
     if estimate is None:
@@ -45,7 +56,8 @@ def harm_text(report: WindowReport) -> str:
     if estimate.value is None:
         return f"{name} cannot be estimated{f': {estimate.note}' if estimate.note else ''}"
     was = f", was {_value(estimate.metric, estimate.reference)}" if estimate.reference is not None else ""
-    return f"estimated {name} {_value(estimate.metric, estimate.value)}{_interval(estimate)}{was}"
+    between = _interval(estimate) if interval else ""
+    return f"estimated {name} {_value(estimate.metric, estimate.value)}{between}{was}"
 
 
 def _interval(estimate: PerformanceEstimate) -> str:

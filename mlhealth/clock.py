@@ -97,6 +97,15 @@ def to_iso(micros: int) -> str:
     return to_datetime(micros).isoformat().replace("+00:00", "Z")
 
 
+def to_minute(micros: int) -> str:
+    """Return a moment as people read it, to the minute.
+
+    >>> to_minute(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return f"{to_datetime(micros):%Y-%m-%d %H:%M} UTC"
+
+
 def from_iso(text: str) -> int:
     """Return microseconds of an ISO 8601 text; without an offset it is taken as UTC."""
     try:

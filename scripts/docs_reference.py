@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 import mlhealth
+from mlhealth.alerts.rule_tests import json_schema as tests_schema
+from mlhealth.alerts.rules import json_schema as rules_schema
 from mlhealth.clock import format_duration
 from mlhealth.config.service import json_schema
 
@@ -36,7 +38,10 @@ def pages() -> dict[str, str]:
         "python.md": python,
     }
     texts = {name: f"{MADE}\n{page().rstrip()}\n" for name, page in made.items()}
-    return texts | {"mlhealth.schema.json": json.dumps(json_schema(), indent=1) + "\n"}
+    schemas = {"mlhealth": json_schema(), "rules": rules_schema(), "rule-tests": tests_schema()}
+    return texts | {
+        f"{name}.schema.json": json.dumps(made, indent=1) + "\n" for name, made in schemas.items()
+    }
 
 
 def main() -> None:

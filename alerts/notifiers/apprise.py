@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import apprise
 
-from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
+from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, worded_links
 from mlhealth.config.receivers import AppriseConfig
 from mlhealth.errors import ConfigError, DeliveryError
 
@@ -26,8 +26,9 @@ class AppriseNotifier(Notifier):
 
     def send(self, notification: Notification) -> Delivered:
         body = "\n\n".join(
-            "\n".join([*lines_of(notice), *links_of(notice, notification.base_url).values()])
+            "\n".join([*lines_of(notice), *(f"{word}: {link}" for word, link in links.items())])
             for notice in notification.notices
+            for links in [worded_links(notice, notification.base_url)]
         )
         kind = apprise.NotifyType.FAILURE if notification.firing else apprise.NotifyType.SUCCESS
         if not self._service.notify(

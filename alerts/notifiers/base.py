@@ -15,7 +15,7 @@ from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 from mlhealth.alerts.notice import Notice, NoticeKind
-from mlhealth.clock import to_iso
+from mlhealth.clock import format_duration, to_minute
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Notification:
         """One line that says what happened."""
         first = (self.firing or self.notices)[0]
         more = len(self.notices) - 1
-        mark = "FIRING" if self.firing else "RESOLVED"
+        kinds = {notice.kind for notice in self.firing}
+        mark = "ACKNOWLEDGED" if kinds == {NoticeKind.ACKNOWLEDGED} else "FIRING" if kinds else "RESOLVED"
         return f"[{mark}] {first.story.title}{f' (and {more} more)' if more else ''}"
 
 
@@ -97,20 +98,51 @@ def links_of(notice: Notice, base_url: str) -> dict[str, str]:
     return links
 
 
+def facts_of(notice: Notice) -> list[tuple[str, str]]:
+    """Return what a person needs to know, as pairs of a word and a sentence, the most important first."""
+    story, alert = notice.story, notice.alert
+    done = [("Done already", done) for done in story.done]
+    began = alert.fired_at if alert.fired_at is not None else alert.since
+    if notice.kind is NoticeKind.RESOLVED:
+        lasted = f"{format_duration(alert.since - began)}, {to_minute(began)} to {to_minute(alert.since)}"
+        return [("Now", story.harm), ("It lasted", lasted), *done]
+    why = [reason for reason in story.reasons if reason not in alert_summary(notice)]
+    return [
+        ("How bad", story.harm),
+        ("Cause", f"{story.cause}: {story.owner}"),
+        ("Since", f"{to_minute(began)}; judged on {story.window}"),
+        *(("Why", reason) for reason in why),
+        *done,
+    ]
+
+
 def lines_of(notice: Notice) -> list[str]:
     """Return the story in plain lines, for receivers that show text."""
-    story = notice.story
-    lines = [alert_summary(notice), f"How bad: {story.harm}", f"Cause: {story.cause} - {story.owner}"]
-    lines += [f"Since: {to_iso(notice.alert.fired_at or notice.alert.since)} (window {story.window})"]
-    lines += [f"Why: {reason}" for reason in story.reasons]
-    lines += [f"Done already: {done}" for done in story.done]
-    return lines
+    return [headline(notice), *(f"{word}: {text}" for word, text in facts_of(notice))]
+
+
+def headline(notice: Notice) -> str:
+    """Return what happened in one line: the rule's own summary while it fires, else that it is over."""
+    return notice.story.title if notice.kind is NoticeKind.RESOLVED else alert_summary(notice)
 
 
 def alert_summary(notice: Notice) -> str:
     """Return the rule's own summary, or the story's title."""
     return notice.alert.annotations.get("summary") or notice.story.title
 
+
+def worded_links(notice: Notice, base_url: str) -> dict[str, str]:
+    """Return the links of `links_of` by what following them is good for, in words."""
+    return {_LINK_WORDS[name]: link for name, link in links_of(notice, base_url).items()}
+
+
+_LINK_WORDS = {
+    "model": "See the window",
+    "silence": "Silence it",
+    "useless": "This page was useless",
+    "approve retraining": "Approve the retraining",
+    "runbook": "Runbook",
+}
 
 SEVERITIES: Mapping[str, str] = {
     "page": "critical",

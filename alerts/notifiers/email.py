@@ -10,7 +10,7 @@ import ssl
 from email.message import EmailMessage
 from typing import ClassVar
 
-from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
+from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, worded_links
 from mlhealth.clock import SECOND, to_datetime
 from mlhealth.config.receivers import EmailConfig
 from mlhealth.errors import DeliveryError, PermanentError
@@ -58,7 +58,7 @@ class EmailNotifier(Notifier):
         mail["Auto-Submitted"] = "auto-generated"
         parts = []
         for notice in notification.notices:
-            links = [f"{name}: {link}" for name, link in links_of(notice, notification.base_url).items()]
+            links = [f"{name}: {link}" for name, link in worded_links(notice, notification.base_url).items()]
             parts.append("\n".join([*lines_of(notice), *links]))
         mail.set_content("\n\n".join(parts).replace("\x00", ""))
         return mail

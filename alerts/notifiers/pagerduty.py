@@ -14,8 +14,9 @@ from mlhealth.alerts.notifiers.base import (
     Notification,
     Notifier,
     alert_summary,
-    lines_of,
+    facts_of,
     links_of,
+    worded_links,
 )
 from mlhealth.alerts.notifiers.http import deliver, json_call
 from mlhealth.clock import to_iso
@@ -58,7 +59,8 @@ class PagerDutyNotifier(Notifier):
         if notice.kind is NoticeKind.FIRING:
             links = links_of(notice, notification.base_url)
             event |= {"payload": _payload(notice), "client": "mlhealth"}
-            event |= {"links": [{"href": link, "text": text} for text, link in links.items()]}
+            worded = worded_links(notice, notification.base_url)
+            event |= {"links": [{"href": link, "text": text} for text, link in worded.items()]}
             if "model" in links:
                 event["client_url"] = links["model"]
         return event
@@ -74,9 +76,13 @@ def _payload(notice: Notice) -> dict[str, Any]:
         "component": alert.model,
         "group": alert.segment or "all traffic",
         "class": notice.story.cause,
-        "custom_details": {
-            "story": "\n".join(lines_of(notice))[:LONGEST_DETAIL],
-            "values": dict(notice.values),
-            "labels": dict(alert.labels),
-        },
+        "custom_details": _details(notice) | {"values": dict(notice.values), "labels": dict(alert.labels)},
     }
+
+
+def _details(notice: Notice) -> dict[str, str]:
+    """Return the facts by word, those of one word below each other: PagerDuty shows them as a table."""
+    found: dict[str, str] = {}
+    for word, text in facts_of(notice):
+        found[word] = f"{found[word]}\n{text}" if word in found else text
+    return {word: text[:LONGEST_DETAIL] for word, text in found.items()}

@@ -8,7 +8,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mlhealth.alerts.notice import Notice
-from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
+from mlhealth.alerts.notifiers.base import (
+    Delivered,
+    Notification,
+    Notifier,
+    facts_of,
+    headline,
+    worded_links,
+)
 from mlhealth.alerts.notifiers.http import Answer, deliver, json_call, retry_after
 from mlhealth.config.receivers import SlackConfig
 from mlhealth.errors import DeliveryError, PermanentError
@@ -56,7 +63,7 @@ def message_of(notification: Notification) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": notification.title[:LONGEST_HEADER]}}
     ]
-    blocks += [_section(notice, notification.base_url) for notice in shown]
+    blocks += [_section(notice, notification) for notice in shown]
     if len(shown) < len(notification.notices):
         more = f"and {len(notification.notices) - len(shown)} more alerts"
         blocks.append({"type": "section", "text": {"type": "plain_text", "text": more}})
@@ -68,10 +75,13 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\x00", "")
 
 
-def _section(notice: Notice, base_url: str) -> dict[str, Any]:
-    links = " | ".join(f"<{link}|{name}>" for name, link in links_of(notice, base_url).items())
+def _section(notice: Notice, notification: Notification) -> dict[str, Any]:
+    found = worded_links(notice, notification.base_url)
+    links = " | ".join(f"<{link}|{name}>" for name, link in found.items())
+    head = headline(notice)
+    lead = [] if head in notification.title else [f"*{escaped(head)}*"]
+    text = "\n".join([*lead, *(f"*{word}:* {escaped(text)}" for word, text in facts_of(notice))])
     room = LONGEST_SECTION - len(links) - 1
-    text = escaped("\n".join(lines_of(notice)))
     return {"type": "section", "text": {"type": "mrkdwn", "text": f"{text[:room]}\n{links}".strip()}}
 
 

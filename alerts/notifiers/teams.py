@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mlhealth.alerts.notice import Notice
-from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, links_of
+from mlhealth.alerts.notifiers.base import Delivered, Notification, Notifier, lines_of, worded_links
 from mlhealth.alerts.notifiers.http import deliver, json_call
 from mlhealth.config.receivers import TeamsConfig
 
@@ -41,7 +41,7 @@ def card_of(notification: Notification) -> dict[str, Any]:
         body += [_text(text, spacing="Small") for text in _story(notice)]
     if len(shown) < len(notification.notices):
         body.append(_text(f"and {len(notification.notices) - len(shown)} more alerts"))
-    links = links_of(shown[0], notification.base_url)
+    links = worded_links(shown[0], notification.base_url)
     return {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

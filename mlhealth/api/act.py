@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlhealth.api.access import Operator
-from mlhealth.api.actions import Actions
+from mlhealth.api.actions import Actions, When
 from mlhealth.api.services import Services, services
 
 router = APIRouter(prefix="/v1", tags=["act"])
@@ -30,6 +30,10 @@ class NewSilence(BaseModel):
     matchers: list[str] = Field(min_length=1, examples=[['model="loan-default"', 'rule=~"Input.*"']])
     duration: str = Field(examples=["2h"])
     comment: str = Field(min_length=1)
+    start: str | None = Field(default=None, description="From when, ISO 8601; left out, now.")
+    hours: str | None = Field(
+        default=None, examples=["sun 02:00-04:00 Europe/Berlin"], description="Only in these hours."
+    )
 
 
 class MadeSilence(BaseModel):
@@ -49,7 +53,8 @@ def acknowledge(fingerprint: str, acting: Acting, note: Annotated[str, Body(embe
 @router.post("/silences", status_code=201, summary="Hold alerts back for a while")
 def silence(wanted: NewSilence, acting: Acting) -> MadeSilence:
     """Silence the alerts whose labels meet every matcher."""
-    return MadeSilence(id=acting.silence(wanted.matchers, wanted.duration, wanted.comment))
+    when = When(wanted.duration, wanted.start, wanted.hours)
+    return MadeSilence(id=acting.silence(wanted.matchers, when, wanted.comment))
 
 
 @router.delete("/silences/{silence_id}", status_code=204, summary="End a silence now")

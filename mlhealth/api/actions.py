@@ -11,7 +11,7 @@ from mlhealth.alerts.retraining.progress import progress_of
 from mlhealth.api.access import Caller, Forbidden
 from mlhealth.api.services import Services
 from mlhealth.baseline.record import Baseline
-from mlhealth.clock import parse_duration
+from mlhealth.clock import from_iso, parse_duration
 from mlhealth.errors import NotFoundError
 from mlhealth.feedback import Verdict
 from mlhealth.queries.alerts import AlertQueries, names_only
@@ -19,6 +19,15 @@ from mlhealth.store import acknowledge, baselines, feedback, proposals, retraini
 
 LONGEST = 500
 """Characters of a note or comment that are kept."""
+
+
+@dataclass(frozen=True)
+class When:
+    """From `start` (ISO 8601; None is now) for so long; `hours`: only in these hours of the week."""
+
+    duration: str
+    start: str | None = None
+    hours: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class Actions:
             self.caller.check(proposals.get(connection, name).model)
             proposals.reject(connection, name, self.caller.name, reason[:LONGEST], self._now)
 
-    def silence(self, matchers: list[str], duration: str, comment: str) -> str:
+    def silence(self, matchers: list[str], when: When, comment: str) -> str:
         """Hold back the alerts that meet all matchers; returns the silence's id, raises ConfigError."""
         parsed = tuple(Matcher.parse(text) for text in matchers)
         if not names_only([str(matcher) for matcher in parsed], self.caller.models):
@@ -73,9 +82,9 @@ class Actions:
                 f'the token {self.caller.name!r} is for some models only: match one, as in model="NAME"'
             )
         now = self._now
-        wanted = silences.NewSilence(
-            parsed, now, now + parse_duration(duration), self.caller.name, comment[:LONGEST]
-        )
+        begins = now if when.start is None else from_iso(when.start)
+        ends = begins + parse_duration(when.duration)
+        wanted = silences.NewSilence(parsed, begins, ends, self.caller.name, comment[:LONGEST], when.hours)
         with self.parts.queries.database.begin() as connection:
             return silences.add(connection, wanted, now).id
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form
 from fastapi.responses import RedirectResponse, Response
 
 from mlhealth.api.access import Operator, Sessions, sessions
-from mlhealth.api.actions import Actions
+from mlhealth.api.actions import Actions, When
 from mlhealth.api.services import Services, services
 from mlhealth.feedback import Verdict
 
@@ -51,12 +51,16 @@ def useless(
 @router.post("/silences")
 def silence(
     acting: Sent,
+    *,
     matchers: Annotated[str, Form()],
     duration: Annotated[str, Form()],
     comment: Annotated[str, Form()],
+    start: Annotated[str, Form()] = "",
+    hours: Annotated[str, Form()] = "",
 ) -> Response:
     """Hold back the alerts that meet every line of `matchers`."""
-    acting.silence([line for line in map(str.strip, matchers.splitlines()) if line], duration, comment)
+    lines = [line for line in map(str.strip, matchers.splitlines()) if line]
+    acting.silence(lines, When(duration, start.strip() or None, hours.strip() or None), comment)
     return RedirectResponse("/alerts", 303)
 
 

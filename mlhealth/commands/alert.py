@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 group = typer.Typer(
-    name="alert", help="Alerts: list them, say whether a page was worth it.", no_args_is_help=True
+    name="alert", help="Alerts: list them, take them, say whether a page was worth it.", no_args_is_help=True
 )
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
 By = Annotated[str, typer.Option(envvar="USER", help="Who says so.")]
@@ -50,6 +50,24 @@ def list_command(
         )
     if not found:
         typer.echo("no alert has fired")
+
+
+@group.command("acknowledge")
+def acknowledge(
+    fingerprint: Annotated[str, typer.Argument(help="As `mlhealth alert list` shows it.")],
+    by: By,
+    note: Annotated[str, typer.Option(help="What you are doing about it.")] = "",
+    config: ConfigPath = _DEFAULT,
+) -> None:
+    """Take a firing alert into your hands: reminders stop, and whoever was told of it is told that."""
+    from mlhealth.clock import SystemClock
+    from mlhealth.commands.baseline_store import opened
+    from mlhealth.store import acknowledge as store
+
+    _, database = opened(config)
+    with database.begin() as connection:
+        store.acknowledge(connection, fingerprint, by, note, SystemClock().now())
+    typer.echo(f"{by} has taken {fingerprint}")
 
 
 @group.command("feedback")

@@ -38,7 +38,7 @@ def serve(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     service.database.claim()
     stop = threading.Event()
     background = _background(service, stop)
-    threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
+    threads = [*_alerting(service, stop), _housekeeping(service, stop)]
     _answer(service, stop, background)
     _end(background, threads, stop)
 
@@ -58,7 +58,7 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     background = _background(service, stop)
-    threads = [*service.alerts.start(stop), _housekeeping(service, stop)]
+    threads = [*_alerting(service, stop), _housekeeping(service, stop)]
     probes = None if metrics_port is None else _probes(service, metrics_port, background)
     while not stop.wait(0.5):
         pass
@@ -90,6 +90,13 @@ def _background(service: Service, stop: threading.Event) -> Background:
     background = Background(worker(service), stop)
     background.start()
     return background
+
+
+def _alerting(service: Service, stop: threading.Event) -> list[threading.Thread]:
+    from mlhealth.alerts.changes import Changes
+
+    changes = Changes(service.database, lambda: service.rules.rules, service.config.models, service.clock)
+    return service.alerts.start(stop, {"mlhealth-changes": changes.run})
 
 
 def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:

@@ -28,9 +28,12 @@ def add(
     by: By,
     *,
     start: Annotated[str | None, typer.Option(help="From when, ISO 8601; default now.")] = None,
+    hours: Annotated[
+        str | None, typer.Option(help="Only in these, such as 'sun 02:00-04:00 Europe/Berlin'.")
+    ] = None,
     config: ConfigPath = _DEFAULT,
 ) -> None:
-    """Silence the alerts whose labels meet every matcher."""
+    """Silence the alerts whose labels meet every matcher; with --hours as a maintenance window that comes again."""
     from mlhealth.alerts.matchers import Matcher
     from mlhealth.clock import SystemClock, from_iso, parse_duration, to_iso
     from mlhealth.commands.baseline_store import opened
@@ -39,7 +42,7 @@ def add(
     now = SystemClock().now()
     begins = now if start is None else from_iso(start)
     parsed = tuple(Matcher.parse(text) for text in matchers)
-    wanted = silences.NewSilence(parsed, begins, begins + parse_duration(duration), by, comment)
+    wanted = silences.NewSilence(parsed, begins, begins + parse_duration(duration), by, comment, hours)
     _, database = opened(config)
     with database.begin() as connection:
         made = silences.add(connection, wanted, now)
@@ -58,15 +61,9 @@ def list_command(config: ConfigPath = _DEFAULT) -> None:
         found = silences.current(connection, SystemClock().now())
     for silence in found:
         matchers = " ".join(str(matcher) for matcher in silence.matchers)
-        parts = (
-            silence.id,
-            to_iso(silence.starts),
-            to_iso(silence.ends),
-            silence.by,
-            matchers,
-            silence.comment,
-        )
-        typer.echo("  ".join(parts))
+        span = (to_iso(silence.starts), to_iso(silence.ends), silence.hours)
+        parts = (silence.id, *span, silence.by, matchers, silence.comment)
+        typer.echo("  ".join(part for part in parts if part))
     if not found:
         typer.echo("nothing is silenced")
 

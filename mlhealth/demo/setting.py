@@ -26,14 +26,14 @@ rules:
     for: 1
     severity: page
     annotations:
-      summary: "{{ model }} {{ version }}: {{ health.reasons | first }}"
+      summary: "{{ model }} version {{ version }}: {{ health.reasons | first }}"
     notify: [oncall]
     retrain: gpu
   - alert: InputBroken
     when: health.cause == "broken input" && health.status == "degraded"
     severity: warning
     annotations:
-      summary: "{{ model }} {{ version }}: {{ health.reasons | first }}"
+      summary: "{{ model }} version {{ version }}: {{ health.reasons | first }}"
     notify: [oncall]
 """
 

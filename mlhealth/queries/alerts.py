@@ -81,6 +81,7 @@ class Silence:
     by: str
     comment: str
     created: int
+    hours: str | None = None
 
 
 ANY = Of()

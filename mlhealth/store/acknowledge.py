@@ -27,10 +27,10 @@ def acknowledge(connection: Connection, fingerprint: str, by: str, note: str, no
     row = {"fingerprint": fingerprint, "fired_at": alert.fired_at, "by": by, "note": note, "at": now}
     insert_missing(connection, acknowledgements, [row])
     append(connection, Entry(now, by, "alert.acknowledge", fingerprint, {"rule": alert.rule, "note": note}))
-    _tell(connection, fingerprint, now)
+    _tell(connection, fingerprint, f"{by} has taken it{f': {note}' if note else ''}", now)
 
 
-def _tell(connection: Connection, fingerprint: str, now: int) -> None:
+def _tell(connection: Connection, fingerprint: str, what: str, now: int) -> None:
     told = select(notification_log.c.receiver).where(
         notification_log.c.fingerprint == fingerprint, notification_log.c.told == NoticeKind.FIRING
     )
@@ -48,7 +48,12 @@ def _tell(connection: Connection, fingerprint: str, now: int) -> None:
     enqueue(
         connection,
         [
-            replace(n, kind=kind, key=notice_key(fingerprint, kind, n.alert.fired_at or 0, 0, receiver))
+            replace(
+                n,
+                kind=kind,
+                key=notice_key(fingerprint, kind, n.alert.fired_at or 0, 0, receiver),
+                story=replace(n.story, done=(*n.story.done, what)),
+            )
             for receiver, n in latest.items()
         ],
         now,

@@ -115,9 +115,11 @@ silences = Table(
     Column("by", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("hours", Text),
     Index(None, "ends"),
 )
-"""Alerts that match every matcher of a silence are not told between `starts` and `ends` (wall time)."""
+"""Alerts that match every matcher of a silence are not told between `starts` and `ends` (wall time), or only in its
+`hours` between them."""
 
 retraining_requests = Table(
     "retraining_requests",

@@ -11,13 +11,17 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from mlhealth.alerts.matchers import Matcher, match_all
 from mlhealth.errors import ConfigError, NotFoundError
+from mlhealth.quiet_hours import QuietHours
 from mlhealth.store.alert_tables import outbox, silences
 from mlhealth.store.audit import Entry, append
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Alerts whose labels meet all matchers are not told from `starts` to `ends` (wall time, microseconds)."""
+    """Alerts whose labels meet all matchers are not told from `starts` to `ends` (wall time, microseconds).
+
+    `hours`: only in these, such as `sun 02:00-04:00 Europe/Berlin`: a maintenance window that comes again.
+    """
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -26,10 +30,16 @@ class Silence:
     by: str
     comment: str
     created: int
+    hours: str | None = None
 
-    def active(self, now: int) -> bool:
-        """Return whether it is in force."""
-        return self.starts <= now < self.ends
+    def until(self, now: int) -> int | None:
+        """Return until when it is in force without a break; None where it is not in force now."""
+        if not self.starts <= now < self.ends:
+            return None
+        if self.hours is None:
+            return self.ends
+        end = QuietHours.parse(self.hours).until(now)
+        return None if end is None else min(end, self.ends)
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class NewSilence:
     ends: int
     by: str
     comment: str
+    hours: str | None = None
 
 
 def add(connection: Connection, wanted: NewSilence, now: int) -> Silence:
@@ -51,14 +62,16 @@ def add(connection: Connection, wanted: NewSilence, now: int) -> Silence:
         raise ConfigError("a silence must end after it starts, and later than now")
     if not wanted.comment.strip() or not wanted.by.strip():
         raise ConfigError("a silence needs a comment and who asked for it, for those who wonder later")
+    if wanted.hours is not None:
+        _check_hours(wanted.hours)
     texts = [str(matcher) for matcher in wanted.matchers]
     seed = "\x1f".join([*texts, str(wanted.starts), str(wanted.ends), wanted.by, str(now)])
     made = Silence(
         hashlib.sha256(seed.encode()).hexdigest()[:12],
-        tuple(wanted.matchers), wanted.starts, wanted.ends, wanted.by, wanted.comment, now,
+        tuple(wanted.matchers), wanted.starts, wanted.ends, wanted.by, wanted.comment, now, wanted.hours,
     )  # fmt: skip
     row = {"id": made.id, "matchers": texts, "starts": made.starts, "ends": made.ends, "by": made.by,
-           "comment": made.comment, "created": now}  # fmt: skip
+           "comment": made.comment, "created": now, "hours": made.hours}  # fmt: skip
     connection.execute(insert(silences).values(row))
     append(connection, Entry(now, made.by, "silence.add", made.id, row | {"created": now}))
     return made
@@ -85,10 +98,17 @@ def current(connection: Connection, now: int) -> list[Silence]:
 
 def silenced_until(active: Sequence[Silence], labels: Mapping[str, str], now: int) -> int | None:
     """Return until when these labels are silenced, or None."""
-    ends = [s.ends for s in active if s.active(now) and match_all(s.matchers, labels)]
+    ends = [end for s in active if (end := s.until(now)) is not None and match_all(s.matchers, labels)]
     return max(ends, default=None)
+
+
+def _check_hours(text: str) -> None:
+    try:
+        QuietHours.parse(text)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _silence(row: Row[Any]) -> Silence:
     matchers = tuple(Matcher.parse(text) for text in row.matchers)
-    return Silence(row.id, matchers, row.starts, row.ends, row.by, row.comment, row.created)
+    return Silence(row.id, matchers, row.starts, row.ends, row.by, row.comment, row.created, row.hours)

@@ -53,6 +53,6 @@ class Floor:
         """Run a command on the service's configuration."""
         return mlhealth(*words, "-c", self.service.config)
 
-    def until_listed(self, word: str) -> None:
+    def until_listed(self, word: str, timeout: float = 120) -> None:
         """Wait until the list of retraining requests says a word."""
-        wait_until(lambda: word in self.ask("retraining", "list"), what=word, timeout=120, interval=1)
+        wait_until(lambda: word in self.ask("retraining", "list"), what=word, timeout=timeout, interval=2)

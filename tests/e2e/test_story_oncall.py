@@ -133,7 +133,7 @@ def _page(floor: Floor, first: Deployed, pager: StrictReceiver, manager: str, st
     wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=60)
     event = pager.taken[0].json
     story.step(f"a field vanishes upstream, and a page goes out: {event['payload']['summary']}")
-    story.say(event["payload"]["custom_details"]["story"])
+    story.say(event["payload"]["custom_details"]["How bad"])
     with urlopen(f"{manager}/api/v2/alerts", timeout=5) as answer:
         assert [a["labels"]["alertname"] for a in json.load(answer)] == ["PredictedAccuracyDrop"]
     story.step("Alertmanager has the alert too")
@@ -217,7 +217,7 @@ def _recession(floor: Floor, pager: StrictReceiver, story: Story) -> str:
     wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=60)
     event = pager.taken[0].json
     story.step(f"a recession comes, and a page goes out: {event['payload']['summary']}")
-    story.say(event["payload"]["custom_details"]["story"])
+    story.say(event["payload"]["custom_details"]["How bad"])
     return str(event["dedup_key"])
 
 
@@ -226,6 +226,6 @@ def _job_on_ray(floor: Floor, story: Story) -> Lender:
     assert "awaits approval" in listed
     applications(range(4, 14), recession=True).to_parquet(floor.folder / "fresh.parquet")
     floor.ask("retraining", "approve", listed.split()[0], "--by", "kim")
-    floor.until_listed("  succeeded  ")
+    floor.until_listed("  succeeded  ", timeout=900)
     story.step("kim approves; the job ran on Ray, trained version 2 on fresh labels and pushed its baseline")
     return Lender.released("2", floor.folder / "model2.skops")

@@ -20,7 +20,7 @@ def test_a_message_goes_through_apprise() -> None:
         url = server.url.replace("http://", "json://")
         notifier("tail", {"apprise": {"url": url}}).send(news())
         said = server.taken[0].json
-    assert said["title"].startswith("[FIRING] loan-default 3")
+    assert said["title"].startswith("[FIRING] loan-default version 3")
     assert "How bad: estimated accuracy" in said["message"]
 
 

@@ -18,7 +18,7 @@ from mlhealth.alerts.engine import EngineState, Step, step
 from mlhealth.alerts.matchers import Matcher
 from mlhealth.alerts.notifiers.registry import notifier
 from mlhealth.alerts.rules import RuleSet, parse_rules
-from mlhealth.clock import HOUR, MINUTE, SECOND, ManualClock
+from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, ManualClock
 from mlhealth.config.receivers import ReceiverConfig
 from mlhealth.store import alert_tables, silences
 from mlhealth.store.acknowledge import acknowledge
@@ -209,6 +209,28 @@ def test_a_silence_holds_back_and_its_end_tells(database: Database) -> None:
         office.clock.advance(MINUTE)
         office.dispatcher.turn()
         assert statuses(server) == ["firing"]
+
+
+def test_maintenance_that_comes_again_holds_back_in_its_hours_only(database: Database) -> None:
+    """An alert of the hours is told when they are over; one outside of them at once."""
+    # The office's clock begins on a Friday at 08:00 UTC.
+    with receiver() as server:
+        office = Office(database, server)
+        matchers = (Matcher.parse('model="loan-default"'),)
+        wanted = NewSilence(matchers, NOW, NOW + 300 * DAY, "kim", "loads", "fri 09:00-11:00 Europe/Berlin")
+        with database.begin() as connection:
+            silences.add(connection, wanted, NOW)
+        office.see(0)
+        office.dispatcher.turn()
+        assert server.seen == []
+        office.clock.advance(2 * HOUR)
+        office.dispatcher.turn()
+        assert statuses(server) == ["firing"]
+        office.see(1, "healthy")
+        office.clock.advance(DAY)
+        office.see(2)
+        office.dispatcher.turn()
+        assert statuses(server)[-1] == "firing"
 
 
 def test_alerts_of_a_group_travel_together(database: Database) -> None:

@@ -96,13 +96,13 @@ def test_a_mail_tells_the_story_over_tls(port: int, mailbox: Mailbox, ca_file: s
     for _ in range(2):
         send(port, news(), ca_file=ca_file)
     mail, again = mailbox.mails
-    assert mail["Subject"].startswith("[FIRING] loan-default 3: PredictedAccuracyDrop, model wrong")
+    assert mail["Subject"].startswith("[FIRING] loan-default version 3: PredictedAccuracyDrop (model wrong)")
     assert mail["Message-ID"] == again["Message-ID"] == "<msg_1@mlhealth.invalid>"
     body = mail.get_content()  # type: ignore[attr-defined]
     for part in (
         "How bad: estimated accuracy 81.2 % (79.4 % to 83.0 %)",
         "Why: accuracy fell",
-        "silence: https://",
+        "Silence it: https://",
     ):
         assert part in body
 

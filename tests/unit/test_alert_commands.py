@@ -9,9 +9,12 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
+from mlhealth.alerts.engine import step
 from mlhealth.cli import app
 from mlhealth.errors import ConfigError, NotFoundError
-from tests.alert_rules import DESIGN_RULE
+from mlhealth.store.alert_tables import record
+from mlhealth.store.database import Database
+from tests.alert_rules import DESIGN_RULE, design_rules, window
 
 RUNNER = CliRunner()
 TESTS = """
@@ -94,6 +97,29 @@ def test_a_silence_is_added_listed_and_ended(home: Path) -> None:
     assert run("audit", "verify").startswith("2 rows")
     actions = [json.loads(line)["action"] for line in run("audit", "export").splitlines()]
     assert actions == ["silence.add", "silence.expire"]
+
+
+def test_a_maintenance_window_comes_again(home: Path) -> None:
+    """`--start` and `--hours` are listed; hours that are none are told."""
+    words = ("silence", "add", 'model="m"', "--for", "365d", "--comment", "weekly load", "--by", "kim")
+    run(*words, "--start", "2026-01-01", "--hours", "sun 02:00-04:00 Europe/Berlin")
+    told = run("silence", "list")
+    assert "2026-01-01T00:00:00Z  2027-01-01T00:00:00Z  sun 02:00-04:00 Europe/Berlin  kim" in told
+    with pytest.raises(ConfigError, match="there is no day som"):
+        run(*words, "--hours", "som 02:00-04:00")
+
+
+def test_an_alert_is_acknowledged(home: Path) -> None:
+    """Only an alert that is there can be taken; who took it is in the audit trail."""
+    with pytest.raises(NotFoundError, match="there is no alert f1"):
+        run("alert", "acknowledge", "f1", "--by", "kim")
+    database = Database.open(f"sqlite:///{home}/m.db")
+    with database.begin() as connection:
+        record(connection, step(design_rules(), window(0)), 0)
+    database.close()
+    name = run("alert", "list").split()[0]
+    assert run("alert", "acknowledge", name, "--by", "kim", "--note", "on it") == f"kim has taken {name}\n"
+    assert json.loads(run("audit", "export").splitlines()[-1])["action"] == "alert.acknowledge"
 
 
 @pytest.mark.parametrize("matcher", ["model", 'model=~"("', 'model=~".*"', "=x"])

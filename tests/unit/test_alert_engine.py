@@ -32,7 +32,7 @@ def test_the_story_is_for_a_sleepy_person() -> None:
     assert told.cause == "broken input"
     assert "upstream" in told.owner
     assert told.harm == "estimated accuracy 81.2 % (79.4 % to 83.0 %), was 87.1 %"
-    assert told.window == "2026-01-01T00:00:00Z to 2026-01-01T01:00:00Z, 2000 rows"
+    assert told.window == "2026-01-01 00:00 to 01:00 UTC, 2000 rows"
     assert told.reasons == ("accuracy fell",)
     assert "retraining not requested: the input is broken" in told.done[0]
 

@@ -16,9 +16,17 @@ def test_acknowledging_and_silencing_by_form(client: httpx.Client) -> None:
     sent = client.post("/alerts/b-loan-default/acknowledge", data=form(client, "/alerts"))
     assert "anyone on this machine" in sent.text
     wanted = form(
-        client, "/silences/new", matchers='model="loan-default"\n', duration="4h", comment="upgrade"
+        client,
+        "/silences/new",
+        matchers='model="loan-default"\n',
+        duration="365d",
+        comment="upgrade",
+        start="2026-03-01T00:00",
+        hours="sat-sun 02:00-04:00",
     )
-    assert "upgrade" in client.post("/silences", data=wanted).text
+    shown = client.post("/silences", data=wanted).text
+    assert "upgrade" in shown
+    assert "only sat-sun 02:00-04:00" in shown
     (silence,) = re.findall(r"/silences/(\w+)/expire", client.get("/alerts", headers=HTML).text)
     client.post(f"/silences/{silence}/expire", data=form(client, "/alerts"))
     assert "upgrade" not in client.get("/alerts", headers=HTML).text
@@ -50,6 +58,9 @@ def test_acting_by_api(client: httpx.Client, store: FilledStore) -> None:
     assert client.post("/v1/retraining/r-loan-default", json={"status": "purple"}).status_code == 400
     vague = client.post("/v1/silences", json={"matchers": ["nonsense"], "duration": "2h", "comment": "test"})
     assert (vague.status_code, "not understood" in vague.json()["detail"]) == (400, True)
+    loads = {"matchers": ["model=x"], "duration": "2d", "comment": "test", "start": "2026-03-02T00:00:00Z"}
+    assert client.post("/v1/silences", json=loads | {"hours": "sun 02:00-04:00"}).status_code == 201
+    assert client.post("/v1/silences", json=loads | {"hours": "at night"}).status_code == 400
 
 
 def test_a_reader_cannot_act(client: httpx.Client, store: FilledStore) -> None:
