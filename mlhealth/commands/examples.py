@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 EXAMPLES = {
+    "alert acknowledge": "mlhealth alert acknowledge a6b123fa6b38 --by ana --note 'looking at the feed'",
     "alert feedback": "mlhealth alert feedback a6b123fa6b38 not-harm --by ana --note 'a campaign, announced'",
     "alert list": "mlhealth alert list --model loan-default",
     "alert precision": "mlhealth alert precision",
