@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mlhealth.alerts.changes import Changes
 from mlhealth.alerts.rules import Known
@@ -15,7 +16,7 @@ from mlhealth.store.database import Database
 from tests.alert_rules import DESIGN_RULE, store
 
 
-def entries(database: Database) -> list[tuple[str, str, dict[str, object]]]:
+def entries(database: Database) -> list[tuple[str, str, Any]]:
     """Return the trail: action, subject, detail without digests."""
     with database.read() as connection:
         assert audit.verify(connection).ok
@@ -36,17 +37,17 @@ def test_changed_rules_and_thresholds_are_noted_once(tmp_path: Path) -> None:
     Changes(database, lambda: book.rules, models, ManualClock(2)).turn()
     (rules, thresholds) = entries(database)
     assert rules[:2] == ("rules.change", "rules")
-    (name,) = rules[2]["added"]  # type: ignore[misc]
-    assert rules[2]["added"][name]["when"] == 'health.status == "critical"'  # type: ignore[index]
+    (name,) = rules[2]["added"]
+    assert rules[2]["added"][name]["when"] == 'health.status == "critical"'
     assert thresholds[:2] == ("thresholds.change", "loan-default")
-    assert thresholds[2]["added"]["tolerance"] == 0.05  # type: ignore[index]
+    assert thresholds[2]["added"]["tolerance"] == 0.05
     assert "secret" not in str(entries(database))
 
     file.write_text(DESIGN_RULE.replace("for: 1 ", "for: 2h"))
     assert book.reload()
     changes.turn()
     (*_, last) = entries(database)
-    assert last[2]["changed"][name]["for"] == {"windows": 0, "micros": 7_200_000_000}  # type: ignore[index]
+    assert last[2]["changed"][name]["for"] == {"windows": 0, "micros": 7_200_000_000}
     assert last[2]["sources"] == [str(file)]
     looser = {"loan-default": ModelConfig(tolerance=0.1)}
     Changes(database, lambda: book.rules, looser, ManualClock(3)).turn()
