@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mlhealth.budget.limits import BudgetLimits, gain
@@ -14,6 +16,14 @@ LONGEST = 168
 """Windows after which a loss counts as not found: a week of hourly ones."""
 SHARES = (3.0, 2.0, 1.4, 1.0, 0.6, 0.4)
 """Losses that are told of, in tolerances."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A lasting loss, in units of the tolerance, and within how many windows it pages; None where it does not."""
+
+    loss: float
+    windows: int | None
 
 
 def soon(drop: float, rows: int, limits: BudgetLimits) -> int | None:
@@ -38,19 +48,12 @@ def soon(drop: float, rows: int, limits: BudgetLimits) -> int | None:
     return when if when <= LONGEST else None
 
 
-def cost(rows: int, limits: BudgetLimits) -> list[str]:
-    """Return in sentences what the budget costs at windows of `rows` rows: which loss is found within how long."""
-    pages = f"at most one false page in {limits.windows_per_incident:,.0f} windows"
+def cost(rows: int, limits: BudgetLimits) -> tuple[Found, ...]:
+    """Return which lasting losses the budget lets be found at windows of `rows` rows, within how many windows.
+
+    Empty where the reference is too short to tell.
+    """
     if limits.spread is None:
-        return [f"{pages}; the reference is too short to tell how soon a loss would be found"]
-    tolerance, found = limits.objective.tolerance, []
-    for share in SHARES:
-        when = soon(share * tolerance, rows, limits)
-        found.append(
-            f"a loss of {share * tolerance:.1%}: " + ("not found" if when is None else _windows(when))
-        )
-    return [f"{pages}, in windows of {rows} rows", *found]
-
-
-def _windows(count: int) -> str:
-    return f"found within {count} windows (85 of 100 times)"
+        return ()
+    losses = [share * limits.objective.tolerance for share in SHARES]
+    return tuple(Found(loss, soon(loss, rows, limits)) for loss in losses)

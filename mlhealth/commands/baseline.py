@@ -80,15 +80,28 @@ def fit_command(
 @group.command("show")
 def show_command(
     folder: Annotated[Path, typer.Argument(help="Folder made by `mlhealth baseline fit`.")],
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Take window, budget and segments from this mlhealth.yaml."),
+    ] = None,
+    window: Annotated[str | None, typer.Option(help="Length of a window: 15m, 1h, 1d; default 1h.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Rows that a window has.")] = 1_000,
+    false_alarms: Annotated[
+        str | None, typer.Option(help="False pages that are accepted; default '1 per 90d'.")
+    ] = None,
 ) -> None:
-    """Tell what a baseline holds, as far as a terminal can."""
+    """Tell what a baseline holds, and which loss its false-alarm budget lets be found within how long."""
     from rich.console import Console
 
     from mlhealth.baseline.files import load
     from mlhealth.commands.baseline_picture import picture
+    from mlhealth.commands.budget_picture import Traffic, budget_picture
 
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else 0
-    Console().print(picture(load(folder), size))
+    baseline = load(folder)
+    budget = budget_picture(baseline, Traffic(config, window, rows, false_alarms))
+    Console().print(picture(baseline, size, budget))
 
 
 def _need_label(spec: SchemaFile, path: Path) -> None:

@@ -8,17 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from mlhealth.baseline.record import Baseline
-from mlhealth.budget.cost import cost
-from mlhealth.budget.evidence import BudgetLimits
 from mlhealth.clock import to_iso
 from mlhealth.commands.terminal import number, sparkline
 from mlhealth.estimators.metric_names import metric_of
-from mlhealth.objective import Objective
 from mlhealth.profile.bins import CategoryBins, NumericBins
 from mlhealth.profile.window_profile import PREDICTED
 
-SHOWN_ROWS = 1_000
-"""Rows of the hourly windows for which the cost of the false-alarm budget is told."""
 NEXT_MODE = {
     "reference only": "with --scorer, mlhealth asks the model about made-up rows and estimates breaks better",
     "fit-time scorer": "with --train too, and --scorer given to `estimate` or the service, estimates are better still",
@@ -27,12 +22,12 @@ NEXT_MODE = {
 """What a person could add to a baseline of each mode."""
 
 
-def picture(baseline: Baseline, size: int) -> RenderableType:
-    """Return a picture of the baseline; `size` is that of its folder in bytes."""
+def picture(baseline: Baseline, size: int, budget: RenderableType) -> RenderableType:
+    """Return a picture of the baseline; `size` is that of its folder in bytes, `budget` what its pages would cost."""
     parts: list[RenderableType] = [
         _head(baseline, size),
         _metrics(baseline),
-        _budget(baseline),
+        budget,
         _columns(baseline),
     ]
     notes = [Text(f"note: {note}", style="yellow") for note in baseline.notes]
@@ -69,12 +64,6 @@ def _metrics(baseline: Baseline) -> Table:
         interval = f"{number(max(low, known.lower))} to {number(min(high, known.upper))}"
         table.add_row(name, number(metric.value), interval, "primary" if name == baseline.primary else "")
     return table
-
-
-def _budget(baseline: Baseline) -> Text:
-    """Return what the default false-alarm budget costs at hourly windows of a thousand rows."""
-    limits = BudgetLimits.of(baseline, Objective.of(baseline.primary, baseline.schema))
-    return Text("False-alarm budget: " + "; ".join(cost(SHOWN_ROWS, limits)) + "\n")
 
 
 def _columns(baseline: Baseline) -> Table:

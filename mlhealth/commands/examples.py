@@ -24,7 +24,7 @@ EXAMPLES = {
     "baseline propose": "mlhealth baseline propose fresh.parquet --model loan-default --by ana",
     "baseline push": "mlhealth baseline push baseline",
     "baseline reject": "mlhealth baseline reject 9be764da --by ana --reason 'taken during an incident'",
-    "baseline show": "mlhealth baseline show baseline",
+    "baseline show": "mlhealth baseline show baseline --window 1h --rows 2000 --false-alarms '1 per 30d'",
     "check": "mlhealth check batch.parquet --baseline baseline --window-rows 2000 --junit mlhealth.xml",
     "db upgrade": "mlhealth db upgrade",
     "deadletter list": "mlhealth deadletter list --model loan-default --limit 20",

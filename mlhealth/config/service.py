@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
 from mlhealth.config.listen import ListenConfig
@@ -173,6 +173,15 @@ class AlarmBudget(Strict):
 
     alarms: float = Field(gt=0)
     per: int = Field(gt=0)
+
+
+def parse_budget(text: str) -> AlarmBudget:
+    """Return the budget that a text such as `1 per 90d` names; raises ConfigError."""
+    try:
+        return AlarmBudget.model_validate(_budget(text))
+    except ValueError as error:
+        told = str(error) if not isinstance(error, ValidationError) else f"{text!r} allows nothing"
+        raise ConfigError(f"false alarms: {told}") from None
 
 
 class LabelsConfig(Strict):
