@@ -5,22 +5,9 @@ from __future__ import annotations
 from mlhealth.alerts.context import HIGHER_IS_BETTER, window_text
 from mlhealth.alerts.notice import Story
 from mlhealth.alerts.templates import number, percent
-from mlhealth.records import (
-    AlertState,
-    Cause,
-    EstimateStatus,
-    HealthStatus,
-    PerformanceEstimate,
-    WindowReport,
-)
+from mlhealth.causes.owners import whom_to_call
+from mlhealth.records import AlertState, EstimateStatus, HealthStatus, PerformanceEstimate, WindowReport
 
-OWNERS: dict[Cause | None, str] = {
-    Cause.HARDER_TRAFFIC: "usually nobody's fault: the model is asked harder questions; tell the product's owner",
-    Cause.BROKEN_INPUT: "usually the team that owns the data upstream; retraining does not help",
-    Cause.MODEL_WRONG: "usually the model's owners: retrain or roll back",
-    Cause.CANNOT_TELL: "the model's owners: label a sample of this window to find out",
-    None: "the model's owners",
-}
 TOP_REASONS = 5
 _FRACTIONS = {name for name in HIGHER_IS_BETTER if name not in ("mae", "rmse", "r2", "log_loss", "brier")}
 
@@ -39,12 +26,18 @@ def story_of(alert_name: str, state: AlertState, report: WindowReport, done: tup
     return Story(
         title=f"{subject}: {what}{f': {short}' if short else ''}",
         cause=cause,
-        owner=OWNERS[health.cause],
+        owner=whom_to_call(health.cause),
         harm=harm or f"health is {health.status}",
         window=f"{window_text(key)}, {report.rows} rows",
-        reasons=() if is_over else tuple(reason.text for reason in health.reasons[:TOP_REASONS]),
+        reasons=() if is_over else _reasons(report),
         done=done,
     )
+
+
+def _reasons(report: WindowReport) -> tuple[str, ...]:
+    """Return the first reasons, but for the one that says whom to call: that stands on its own."""
+    whom = whom_to_call(report.health.cause)
+    return tuple(reason.text for reason in report.health.reasons if whom not in reason.text)[:TOP_REASONS]
 
 
 def harm_text(report: WindowReport, *, interval: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlhealth.causes.owners import whom_to_call
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
@@ -13,7 +14,7 @@ from mlhealth.dashboards.wording import capital, estimate_text, headline, metric
 from mlhealth.labels.track_record import TrackRecord
 from mlhealth.queries.alerts import AlertLine, Of, RetrainingLine
 from mlhealth.queries.reports import Period, Queries, ReportLine, VersionSummary
-from mlhealth.records import Alert, AlertState, Cause, WindowReport
+from mlhealth.records import Alert, AlertState, WindowReport
 
 LISTED = 24
 """Windows in the table."""
@@ -21,12 +22,6 @@ SHOWN_FEATURES = 40
 """Features that the page links to."""
 DRAWN = 240
 """Windows in a chart; of a longer period, each point is the worst of several in a row."""
-OWNERS = {
-    Cause.HARDER_TRAFFIC: "The questions got harder; the model answers as it should. Tell who owns the product.",
-    Cause.BROKEN_INPUT: "Data arrives broken. Ask who owns it upstream; retraining does not help.",
-    Cause.MODEL_WRONG: "The model has become wrong. Retrain it or roll it back.",
-    Cause.CANNOT_TELL: "Without labels this cannot be told. Label a sample of this window to find out.",
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def shown_metrics(report: WindowReport | None) -> tuple[str, ...]:
 def advice(report: WindowReport | None) -> str:
     """Return whose turn it is, by the cause that the health score names."""
     cause = report.health.cause if report else None
-    return OWNERS[cause] if cause else ""
+    return f"A case for {whom_to_call(cause)}." if cause else ""
 
 
 def _within(episodes: Sequence[Alert], chosen: Period) -> list[Alert]:

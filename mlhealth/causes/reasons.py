@@ -1,7 +1,6 @@
 """Why the health score is what it is, in plain sentences, most important first.
 
-A reader of these sentences alone should know where to look first and whom to call: `OWNER` and `FIRST_ACTION` tell
-that for each of the four kinds of cause.
+A reader of the first of these sentences alone should know where to look and whom to call.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlhealth.causes.costs_words import in_words
+from mlhealth.causes.owners import whom_to_call
 from mlhealth.detectors.cells import SCORE
 from mlhealth.detectors.quality import describe, severe
 from mlhealth.detectors.window_faults import DELIVERY, told
@@ -27,20 +27,6 @@ from mlhealth.records import (
     Reason,
 )
 
-OWNER = {
-    Cause.HARDER_TRAFFIC: "the product team, then data science",
-    Cause.BROKEN_INPUT: "the team that delivers the data",
-    Cause.MODEL_WRONG: "data science",
-    Cause.CANNOT_TELL: "data science",
-}
-"""Who usually owns each kind of cause."""
-FIRST_ACTION = {
-    Cause.HARDER_TRAFFIC: "look at what kind of case grew; route it to people or retrain on it",
-    Cause.BROKEN_INPUT: "look at the columns named, at their source; retraining would learn the fault",
-    Cause.MODEL_WRONG: "check the new labels, then retrain",
-    Cause.CANNOT_TELL: "have about 100 rows of this window labelled",
-}
-"""What to do first for each kind of cause."""
 SHOWN = 3
 """At most so many features are named of each kind."""
 
@@ -72,11 +58,12 @@ def reasons(evidence: Evidence) -> tuple[Reason, ...]:
     further = [fault for fault in faults[:SHOWN] if not headline.text.startswith(fault.text)]
     seen = _labels(evidence)
     first = [*seen, headline] if evidence.cause is Cause.MODEL_WRONG else [headline, *seen]
-    found = [*first, *further, *_whole(evidence), *_drifted(evidence), *_costs(evidence)]
-    if evidence.cause is not None:
-        owner, action = OWNER[evidence.cause], FIRST_ACTION[evidence.cause]
-        found.append(Reason(f"{evidence.cause}: a case for {owner}; first {action}", None, evidence.cause))
-    return tuple(found)
+    return (*first, *_owner(evidence), *further, *_whole(evidence), *_drifted(evidence), *_costs(evidence))
+
+
+def _owner(evidence: Evidence) -> list[Reason]:
+    cause = evidence.cause
+    return [] if cause is None else [Reason(f"{cause}, a case for {whom_to_call(cause)}", None, cause)]
 
 
 def _headline(evidence: Evidence, faults: list[Reason]) -> Reason:

@@ -10,12 +10,16 @@ import typer
 from mlhealth.commands.estimate import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
     from mlhealth.backtest import Outcome
+    from mlhealth.objective import Objective
+    from mlhealth.records import Alert
 
 DEFAULT_ROWS = 2_000
 """Rows per window where the user names neither rows nor a duration."""
+SHOWN_REASONS = 8
+"""Reasons printed under an alarm."""
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +74,12 @@ def backtest(
     warn([*production.warnings, *(() if judging is None else judging.remarks)])
     done = list(outcomes(reports(production, evaluator, cut, judging), rule_set))
     if output is Format.JSON:
-        _print_json(done, fitted.primary)
+        _print_json(done, evaluator.objective)
     else:
-        _print_story(done, fitted.primary)
+        _print_story(done, evaluator.objective)
 
 
-def _print_json(done: list[Outcome], primary: str) -> None:
+def _print_json(done: list[Outcome], objective: Objective) -> None:
     import json
     from dataclasses import asdict
 
@@ -88,7 +92,7 @@ def _print_json(done: list[Outcome], primary: str) -> None:
         data["alerts"] = [asdict(alert) for alert in outcome.transitions]
         data["retraining"] = [{"service": r.service, "reason": r.reason} for r in outcome.requests]
         print(json.dumps(data, allow_nan=False, ensure_ascii=False))
-    known = truth(done, primary)
+    known = truth(done, objective)
     summary = {
         "windows": len(done),
         "alarms": sum(len(o.fired) for o in done),
@@ -97,27 +101,31 @@ def _print_json(done: list[Outcome], primary: str) -> None:
     print(json.dumps({"summary": summary}, allow_nan=False))
 
 
-def _print_story(done: list[Outcome], primary: str) -> None:
+def _print_story(done: list[Outcome], objective: Objective) -> None:
     from rich.console import Console
 
     from mlhealth.backtest import truth
 
     console = Console(highlight=False, soft_wrap=True)
     for outcome in done:
-        _print_window(console.print, outcome, primary)
+        _print_window(console.print, outcome, objective.metric)
     fired = [alert for outcome in done for alert in outcome.fired]
     asked = [request for outcome in done for request in outcome.requests]
     console.print(f"\n{len(done)} windows, {len(fired)} alarms, {len(asked)} retraining requests")
     notes = sorted({note for outcome in done for note in outcome.notes})
     for note in notes:
         console.print(f"note: {note}", markup=False)
-    known = truth(done, primary)
+    known = truth(done, objective)
     if known is None:
         console.print("no labels in this file: the truth is not known")
         return
     console.print(
-        f"{primary} against {known.windows} windows with labels: mean absolute error {known.error:.3f}, "
+        f"{known.metric} against {known.windows} windows with labels: mean absolute error {known.error:.3f}, "
         f"the 90 % interval held the truth in {known.coverage:.0%}"
+    )
+    console.print(
+        f"labels show a loss beyond the tolerance in {known.fallen} windows, of which {known.fallen_critical} were "
+        f"critical; {known.sound_critical} more were critical without such a loss"
     )
 
 
@@ -128,23 +136,29 @@ def _print_window(say: Callable[[str], None], outcome: Outcome, primary: str) ->
 
     report = outcome.item.report
     estimate = report.estimates.get(primary)
-    line = (
-        f"{outcome.item.window:>4}  {str(outcome.item.start)[:16].replace('T', ' '):<16}  {report.rows:>7,}"
-    )
+    name = f"  {report.key.segment}" if report.key.segment else ""
+    start = str(outcome.item.start)[:16].replace("T", " ")
+    line = f"{outcome.item.window:>4}  {start:<16}  {report.rows:>7,}{name}"
     if estimate is not None:
         line += f"  {primary} {number(estimate.value)} [{number(estimate.lower)}, {number(estimate.upper)}]"
     if primary in report.realized:
         line += f"  truth {number(report.realized[primary])}"
     say(f"{escape(line)}  [{STYLES[report.health.status]}]{report.health.status}[/]")
+    reasons = [reason.text for reason in report.health.reasons]
     for alert in outcome.fired:
         say(
-            f"      [bold red]alarm[/] {escape(f'{alert.rule} ({alert.severity}): {_why(alert.annotations)}')}"
+            f"      [bold red]alarm[/] {escape(f'{alert.rule} ({alert.severity})')}{escape(_told(alert, reasons))}"
         )
+    if outcome.fired or report.health.parts.get("would_page"):
+        for text in reasons[:SHOWN_REASONS]:
+            say(f"        - {escape(text)}")
     for alert in outcome.resolved:
         say(f"      [green]resolved[/] {escape(alert.rule)}")
     for request in outcome.requests:
         say(f"      [bold]retraining[/] {escape(f'by {request.service}: {request.reason}')}")
 
 
-def _why(annotations: Mapping[str, str]) -> str:
-    return "; ".join(annotations[key] for key in ("summary", "description") if key in annotations)
+def _told(alert: Alert, reasons: Sequence[str]) -> str:
+    """Return what a rule says of its own; the window's reasons, which many rules quote, are printed once below."""
+    texts = [alert.annotations[key] for key in ("summary", "description") if key in alert.annotations]
+    return "".join(f": {text}" for text in texts if text != "; ".join(reasons))

@@ -13,8 +13,10 @@ from mlhealth.alerts.rules import parse_rules
 from mlhealth.backtest import Outcome, outcomes, truth
 from mlhealth.files.production import Cut, read_production, reports
 from mlhealth.monitor import Evaluator
+from mlhealth.objective import Objective
 from tests.loans import loan_baseline, loan_table
 
+ACCURACY = Objective("accuracy", 0.05)
 RULES = """\
 rules:
   - alert: IncomeGone
@@ -51,7 +53,7 @@ def test_an_alarm_fires_and_resolves_with_its_cause(broken_middle: list[Outcome]
 
 def test_the_estimate_is_compared_with_the_labels(broken_middle: list[Outcome]) -> None:
     """With labels in the file, error and coverage are told over all windows."""
-    found = truth(broken_middle, "accuracy")
+    found = truth(broken_middle, ACCURACY)
     assert found is not None
     assert found.windows == 5
     assert found.error < 0.05
@@ -62,4 +64,21 @@ def test_without_labels_there_is_no_truth(tmp_path: Path) -> None:
     """A file without labels is back-tested all the same, and claims nothing about the truth."""
     done = backtest(tmp_path / "p.parquet", loan_table(2_000, seed=12).drop_columns(["y_true"]))
     assert len(done) == 2
-    assert truth(done, "accuracy") is None
+    assert truth(done, ACCURACY) is None
+
+
+def test_a_loss_that_only_labels_show_is_counted_as_missed(tmp_path: Path) -> None:
+    """Where labels of one window are turned round, it has fallen, and whether it was critical is told beside."""
+    table = loan_table(3_000, seed=13)
+    place = table.column_names.index("y_true")
+    turned = table.column("y_true").to_numpy().copy()
+    turned[1_000:2_000] = 1 - turned[1_000:2_000]
+    done = backtest(tmp_path / "p.parquet", table.set_column(place, "y_true", pa.array(turned)))
+    found = truth(done, ACCURACY)
+    assert found is not None
+    assert found.fallen == 1
+    critical = [o.item.report.health.status.value == "critical" for o in done]
+    assert (found.fallen_critical, found.sound_critical) == (
+        int(critical[1]),
+        sum(critical) - int(critical[1]),
+    )
