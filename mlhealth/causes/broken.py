@@ -6,6 +6,10 @@ Values are asked only of columns that the counts say have moved, so that a calm 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlhealth.detectors.column_faults import column_fault
 from mlhealth.detectors.quality import severe
@@ -14,7 +18,9 @@ from mlhealth.records import ColumnFault, DetectorResult, FeatureQuality
 
 MOST_COLUMNS = 12
 """Columns looked at in one window at most, most moved first."""
-VAGUE = frozenset({"changed values", "outliers", "unseen category"})
+LEFT = "changed values"
+"""The kind of a column of which an explanation says only that it has left its range."""
+VAGUE = frozenset({LEFT, "outliers", "unseen category"})
 """Kinds by which an explanation says that a column broke, but not how."""
 
 Seen = tuple[Mapping[str, DetectorResult], Mapping[str, FeatureQuality]]
@@ -43,10 +49,24 @@ def broken_columns(
             numeric=name in window.schema.numeric,
             explained=precise,
         )
-        found.append(fault or blamed.get(name))
+        found.append(fault or _told(blamed.get(name), reference, window))
     # In this order already: the surest explained, then the most moved.
     faults = [fault for fault in found if fault is not None]
     return tuple(sorted(faults, key=lambda fault: not _is_severe(fault, seen[1])))
+
+
+def _told(fault: ColumnFault | None, reference: Rows, window: Rows) -> ColumnFault | None:
+    """Return a fault that says only that values changed with what they were and are."""
+    if fault is None or fault.kind != LEFT or fault.column not in window.schema.numeric:
+        return fault
+    now, before = (_middle(rows.features[fault.column].to_numpy(np.float64)) for rows in (window, reference))
+    return replace(fault, text=f"{fault.text} (mostly {now}, before {before})") if now and before else fault
+
+
+def _middle(values: NDArray[np.float64]) -> str:
+    """Return the range of nine tenths of the values, "" where there are none."""
+    finite = values[np.isfinite(values)]
+    return "{:.3g} to {:.3g}".format(*np.quantile(finite, (0.05, 0.95))) if len(finite) else ""
 
 
 def _effect(name: str, drift: Mapping[str, DetectorResult]) -> float:

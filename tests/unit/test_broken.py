@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -59,6 +61,15 @@ def test_values_speak_where_the_explanation_is_vague() -> None:
     (found,) = broken_columns(rows(3_000, 0), window, ({"income": drifted("income", 0.4)}, {}), (vague,))
     assert found.kind == "zero for missing"
     assert 0.4 < found.share < 0.6
+
+
+def test_a_column_that_left_its_range_is_told_with_both_ranges() -> None:
+    """Where nothing says how a column broke, a reader sees what its values were and are."""
+    window = rows(800, 1)
+    window.features["income"] = window.features["income"] ** 1.5
+    vague = ColumnFault("income", "changed values", 1.0, "income has left its range")
+    (found,) = broken_columns(rows(3_000, 0), window, ({"income": drifted("income", 0.4)}, {}), (vague,))
+    assert re.fullmatch(r"income has left its range \(mostly \S+ to \S+, before \S+ to \S+\)", found.text)
 
 
 def test_a_column_at_fault_in_most_rows_comes_before_the_explanation() -> None:
