@@ -88,8 +88,9 @@ def _tilt(population: Population, rows: int, rng: np.random.Generator) -> Positi
 @register_shift("cluster")
 def _cluster(population: Population, rows: int, rng: np.random.Generator) -> Positions:
     ranked = np.column_stack([_ranks(population.features[c], rng) for c in population.features])
-    groups = KMeans(6, n_init=1, random_state=int(rng.integers(2**31))).fit_predict(ranked)
-    return weighted_draw(rng.dirichlet(np.full(6, 0.5))[groups] + 0.01, rows, rng)
+    count = min(6, len(np.unique(ranked, axis=0)))
+    groups = KMeans(count, n_init=1, random_state=int(rng.integers(2**31))).fit_predict(ranked)
+    return weighted_draw(rng.dirichlet(np.full(count, 0.5))[groups] + 0.01, rows, rng)
 
 
 @register_shift("slice")

@@ -64,7 +64,7 @@ class ATC(Estimator):
         tied = float(np.clip((accuracy - np.mean(sure > threshold)) / max(at, 1e-12), 0.0, 1.0))
         return cls(Reference.of(rows, tuple(inputs.metrics)), threshold, tied, accuracy)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from mlhealth.baseline.record import FittedState
-from mlhealth.estimators.rows import Rows, Scorer
-from mlhealth.records import PerformanceEstimate
+from mlhealth.estimators.rows import Rows, Scorer, answered
+from mlhealth.records import EstimateStatus, PerformanceEstimate
 from mlhealth.schema.model_schema import Task
 
 PRIMARY = {Task.BINARY: "accuracy", Task.MULTICLASS: "accuracy", Task.REGRESSION: "mae"}
@@ -51,15 +51,28 @@ class Estimator(ABC):
     def fit(cls, inputs: FitInputs) -> Self:
         """Learn from reference rows; raises DataError, saying what to change, where they do not suffice."""
 
-    @abstractmethod
     def estimate(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         """Return an estimate for each metric asked at fit, by metric name, from unlabelled rows.
 
         `scorer` may be asked about made-up rows where the method knows how; without it the method does
-        without.
+        without. A row whose predicted value is no finite number has no loss: such rows are left out, and counted in
+        the note.
         """
+        usable = answered(window)
+        found = self._answer(usable, scorer=scorer, level=level)
+        left_out = len(window) - len(usable)
+        if left_out == 0:
+            return found
+        why = f"{left_out} of {len(window)} predictions are no finite numbers; their rows were left out"
+        return {metric: _lessened(estimate, why) for metric, estimate in found.items()}
+
+    @abstractmethod
+    def _answer(
+        self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
+    ) -> dict[str, PerformanceEstimate]:
+        """Return what `estimate` does, for rows that all have a finite prediction."""
 
     @abstractmethod
     def state(self) -> FittedState:
@@ -69,3 +82,9 @@ class Estimator(ABC):
     @abstractmethod
     def from_state(cls, state: FittedState) -> Self:
         """Return the estimator that `state` was taken from."""
+
+
+def _lessened(estimate: PerformanceEstimate, why: str) -> PerformanceEstimate:
+    """Return an estimate of only some of the rows: widened at best, and why."""
+    status = EstimateStatus.WIDENED if estimate.status is EstimateStatus.OK else estimate.status
+    return replace(estimate, status=status, note=why if estimate.note is None else f"{why}; {estimate.note}")

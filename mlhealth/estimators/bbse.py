@@ -46,7 +46,7 @@ class BBSE(ClassMixEstimator):
     name: ClassVar[str] = "bbse"
     tasks: ClassVar[frozenset[Task]] = CLASSIFICATION
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -46,7 +46,7 @@ class DLE(Estimator):
         reference = Reference.of(rows, tuple(inputs.metrics))
         return cls(reference, fit_loss_model(rows, reference.metrics, inputs.seed).model)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

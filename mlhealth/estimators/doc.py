@@ -74,7 +74,7 @@ class DoC(Estimator):
             lines[name] = slope, float(np.mean((moved - slope * change) ** 2))
         return cls(reference, calibrator, float(sure.mean()), lines)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -68,7 +68,7 @@ class DoublyRobust(Estimator):
         loss = fit_loss_model(rows, reference.metrics, inputs.seed)
         return cls(reference, kept, loss.model, loss.held_out, inputs.seed)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -49,7 +49,7 @@ class ImportanceWeighting(Estimator):
         rows = checked(cls.name, inputs)
         return cls(Reference.of(rows, tuple(inputs.metrics)), KeptRows.of(rows), inputs.seed)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -25,7 +25,8 @@ from mlhealth.estimators.intervals import COUNTED, Answering
 from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.reference import Reference, checked
-from mlhealth.estimators.rows import Rows, Scorer
+from mlhealth.estimators.rows import Rows, Scorer, answered
+from mlhealth.estimators.views import RedundantViews
 from mlhealth.records import EstimateStatus, PerformanceEstimate
 from mlhealth.schema.model_schema import Task
 
@@ -81,7 +82,7 @@ class Mpp(Estimator):
         core = Core.fit(inputs)
         return cls(Reference.of(every, tuple(inputs.metrics)), core, calibrate(inputs, core, inputs.scorer))
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         if len(window) == 0:
@@ -92,6 +93,7 @@ class Mpp(Estimator):
 
     def explain(self, window: Rows, *, scorer: Scorer | None = None) -> tuple[Explanation, ...]:
         """Return what happened to a window, as its most believed explanation has it; empty where nothing did."""
+        window = answered(window)
         if len(window) == 0:
             return ()
         return self._told(self.core.judge(replace(window, label=None), scorer))
@@ -125,7 +127,8 @@ class Mpp(Estimator):
         params["usual"] = {}
         models = dict(surrogate.models())
         arrays = {**arrays, **surrogate.arrays()}
-        for method in self.core.usual:
+        witness = () if self.core.witness is None else (self.core.witness,)
+        for method in (*self.core.usual, *witness):
             part = method.state()
             params["usual"][method.name] = dict(part.params)
             arrays |= {f"usual/{method.name}/{k}": v for k, v in part.arrays.items()}
@@ -146,9 +149,15 @@ class Mpp(Estimator):
             surrogate,
             reference.metrics,
             int(state.params["seed"]),
+            _witness(state),
         )
         factors = Factors({m: tuple(f) for m, f in state.params["factors"].items()})
         return cls(reference, core, factors)
+
+
+def _witness(state: FittedState) -> RedundantViews | None:
+    known = RedundantViews.name in state.params["usual"]
+    return RedundantViews.from_state(_part(state, RedundantViews.name)) if known else None
 
 
 def _part(state: FittedState, name: str) -> FittedState:

@@ -88,7 +88,7 @@ class MPPPaper(Estimator):
         mapped = np.column_stack([f(raw[:, j]) for j, f in enumerate(self.calibrations)])
         return np.minimum.accumulate(mapped, axis=1)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

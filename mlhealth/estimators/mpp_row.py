@@ -58,7 +58,7 @@ class MPPRow(Estimator):
             return cls(reference, choose_calibrator(rows, labels(rows), rng))
         return cls(reference, fit_error_model(rows, inputs.seed).model)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

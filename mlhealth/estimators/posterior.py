@@ -39,7 +39,7 @@ class PosteriorEstimator(Estimator):
     def posterior(self, window: Rows) -> Posterior:
         """Return P(class | row) for the rows of a window."""
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         """Return the expected metrics of the window; the scorer is not asked."""

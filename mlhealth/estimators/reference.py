@@ -13,7 +13,7 @@ from mlhealth.errors import DataError
 from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.metrics import labelled, realised
-from mlhealth.estimators.rows import Rows
+from mlhealth.estimators.rows import Rows, answered
 
 LEAST_ROWS = 500
 """Labelled reference rows without which no method is fitted."""
@@ -86,10 +86,7 @@ def checked(method: str, inputs: FitInputs) -> Rows:
     schema = inputs.reference.schema
     for name in inputs.metrics:
         metric_of(name, schema)
-    rows = labelled(inputs.reference)
-    if not schema.is_classification:
-        finite = np.isfinite(rows.prediction)
-        rows = rows if bool(finite.all()) else rows.take(np.flatnonzero(finite))
+    rows = answered(labelled(inputs.reference))
     if len(rows) < LEAST_ROWS:
         raise DataError(
             f"method {method}: the reference has {len(rows)} labelled rows and at least {LEAST_ROWS} are "

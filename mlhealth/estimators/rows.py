@@ -46,6 +46,12 @@ class Rows:
         )
 
 
+def answered(rows: Rows) -> Rows:
+    """Return the rows whose prediction is a finite number; all of a classifier's."""
+    finite = np.isfinite(rows.prediction)
+    return rows if bool(finite.all()) else rows.take(np.flatnonzero(finite))
+
+
 Scorer = Callable[[pd.DataFrame], tuple[NDArray[np.float64], NDArray[np.float64] | None]]
 """Asks the deployed model: features as in `Rows.features` in, (prediction, scores) as in `Rows` out."""
 

@@ -78,7 +78,7 @@ class Schelter(Estimator):
             forests[name] = forest
         return cls(reference, forests, missed)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -124,7 +124,7 @@ class RedundantViews(Estimator):
             return value_signals(self.views, window), np.zeros((len(window), 0))
         return class_signals(self.views, self.calibrator, window)
 
-    def estimate(
+    def _answer(
         self, window: Rows, *, scorer: Scorer | None = None, level: float = 0.9
     ) -> dict[str, PerformanceEstimate]:
         del scorer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,26 +47,30 @@ no other source can tell; the reference's own value adds the rows that it happen
 MIX_UNKNOWN = 1.4
 """What the sampling error is multiplied by under label weights: the mix of labels is itself read off the window."""
 LEAST_BELIEF = 0.02
-UNEXPLAINED, UNEXPLAINED_LOSSES = (0.15, 0.6), (0.3, 0.8)
+UNEXPLAINED, UNEXPLAINED_LOSSES = (0.15, 0.6), (0.2, 0.6)
 """Misfit from which, and at which fully, an answer is drawn to a simpler one: a classifier's, a regressor's."""
 CROWD, SOME = 0.4, 0.2
 """Share of moved columns from which a window is taken for one that drifted as a whole, fully and in part."""
-DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 1.0, 0.75, 0.5
-"""How far it is drawn: a classifier's to calibrated confidence, a regressor's to the reference, and a regressor's
-replay of no definite fault to the usual method."""
+DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 1.0, 1.0, 0.5
+"""How far it is drawn: a classifier's to calibrated confidence, a regressor's to the witnesses and the reference, and a
+regressor's replay of no definite fault to the witnesses."""
+WITNESSED = 0.75
+"""Share of the witnesses in what a regressor's answer is drawn to, by logarithms; the rest is the reference's own."""
 
 
 @dataclass(frozen=True)
 class Usual:
     """Values were nothing moved, by metric: of the first usual method, the `mean` of all, and the `reference`'s own.
 
-    `moved`: the share of columns that moved; None for a window of which none did.
+    `moved`: the share of columns that moved; None for a window of which none did. `witness`: what redundant views
+    make of a regressor's window, where they were asked.
     """
 
     first: dict[str, float]
     mean: dict[str, float]
     reference: dict[str, float]
     moved: float | None = None
+    witness: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,9 @@ def _of_candidate(
             share = (STILL_FROM_LABELS if still else UNMOVED_FROM_LABELS).get(
                 metric, STILL if still else share
             )
+    elif not candidate.treated and outcomes is None:
+        # a regressor's usual method knows no mix of labels: it has no share in the value, but doubts it
+        other, share = usual.mean.get(metric), 1.0
     return _Reading(value, value if other is None else other, share, deviation)
 
 
@@ -178,11 +185,10 @@ def _mixture(parts: Sequence[tuple[float, _Reading]], log: bool) -> Answer:
 def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) -> tuple[float | None, float]:
     """Return the simpler answer, and how far an answer is to be drawn to it, 0 to 1.
 
-    A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it;
-    a regressor's losses have no bound off the reference's support, so that the reference itself is the safer guess.
-    Neither where faults were found for sure, which they know nothing of. But a regressor's replay of values drawn from
-    the window itself, no fault by name, may have broken ties that only drifted: where most columns moved, the usual
-    method counts as much.
+    A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it,
+    but not where faults were found for sure, which that knows nothing of. A regressor's is left to the witnesses and
+    the reference, as far as nothing explains it. Its replay of values drawn from the window itself, no fault by name,
+    may have broken ties that only drifted: where most columns moved, the witnesses count as much.
     """
     misfit, moved = sum(c.belief * c.misfit for c in kept), usual.moved or 0.0
     if window.schema.is_classification:
@@ -190,9 +196,21 @@ def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) 
         faults = sum(c.belief for c in kept if any(t.sure for t in c.treated))
         return usual.first.get(metric), DRAWN_CLASSES * drifted * max(1.0 - faults, 0.0)
     if sum(c.belief for c in kept if c.treated) < 0.5:
-        return usual.reference.get(metric), DRAWN_LOSSES * _risen(misfit, UNEXPLAINED_LOSSES)
+        return _off_support(metric, usual), DRAWN_LOSSES * _risen(misfit, UNEXPLAINED_LOSSES)
     guessed = sum(c.belief for c in kept if not c.named) > 0.5
-    return usual.first.get(metric), DRAWN_REPLAYS * (moved > CROWD and guessed)
+    return usual.witness.get(metric, usual.first.get(metric)), DRAWN_REPLAYS * (moved > CROWD and guessed)
+
+
+def _off_support(metric: str, usual: Usual) -> float | None:
+    """Return what to make of a regressor's metric where nothing explains the window: between witnesses and reference.
+
+    Labelled rows that look like the window, and models of their losses, have no say: off the reference's support a
+    loss has no bound, and weights pick the few rows there are.
+    """
+    reference, witness = usual.reference.get(metric), usual.witness.get(metric)
+    if reference is None or witness is None or min(reference, witness) <= 0.0:
+        return reference
+    return float(reference ** (1.0 - WITNESSED) * witness**WITNESSED)
 
 
 def _risen(value: float, between: tuple[float, float]) -> float:

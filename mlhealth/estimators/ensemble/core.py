@@ -24,9 +24,11 @@ from mlhealth.estimators.ensemble.replay import Memory, treat
 from mlhealth.estimators.ensemble.screening import MARGINAL, Movement, ks_distance, screen
 from mlhealth.estimators.ensemble.surrogate import Surrogate
 from mlhealth.estimators.ensemble.weights import label_evidence
+from mlhealth.estimators.ensemble.witness import fit_witness, witnessed
 from mlhealth.estimators.error_model import ErrorModel
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.rows import Rows, Scorer
+from mlhealth.estimators.views import RedundantViews
 
 Floats = NDArray[np.float64]
 UsualMethods = tuple[CBPE | DLE, MPPRow]
@@ -58,13 +60,17 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Core:
-    """Reference memory, the methods for windows where nothing moved, and the stand-ins for the deployed model."""
+    """Reference memory, the methods for windows where nothing moved, and the stand-ins for the deployed model.
+
+    `witness`: for regressors, redundant views for windows that drifted as a whole.
+    """
 
     bench: Bench
     usual: UsualMethods
     surrogate: Surrogate
     metrics: tuple[str, ...]
     seed: int
+    witness: RedundantViews | None = None
 
     @classmethod
     def fit(cls, inputs: FitInputs, surrogate: Surrogate | None = None) -> Core:
@@ -78,7 +84,8 @@ class Core:
         if surrogate is None:
             surrogate = distil(inputs, memory.encoding, space)
         bench = Bench.of(memory, space, rowwise(usual))
-        return cls(bench, usual, surrogate, tuple(inputs.metrics), inputs.seed)
+        witness = fit_witness(inputs, surrogate)
+        return cls(bench, usual, surrogate, tuple(inputs.metrics), inputs.seed, witness)
 
     def judge(self, window: Rows, scorer: Scorer | None = None) -> Verdict:
         """Return what is thought of a window (rows in any order); the scorer is asked only if it is suspicious."""
@@ -107,7 +114,9 @@ class Core:
             replayed, instead = self._replay(broken, window, scorer)
             treatments.append((broken, replayed))
         believed = candidates(self.bench, window, treatments)
-        usual = replace(usual, moved=_moved(movement, broken))
+        # a regressor's replay that is not sure may itself be drift, and is counted as such
+        faults = [t for t in broken if t.sure or window.schema.is_classification]
+        usual = replace(usual, moved=_moved(movement, faults), witness=witnessed(self.witness, window))
         return Verdict(mix(believed, window, self.metrics, usual), tuple(believed), movement, False, instead)
 
     def expected(self, window: Rows) -> Usual:
@@ -157,9 +166,9 @@ class Core:
         return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note
 
 
-def _moved(movement: Movement, broken: Sequence[Treated]) -> float:
-    """Return the share of columns that moved among those that were not broken, 0 where all were."""
-    whole = ~np.isin(movement.columns, [t.name for t in broken])
+def _moved(movement: Movement, faults: Sequence[Treated]) -> float:
+    """Return the share of columns that moved among those without a fault, 0 where all have one."""
+    whole = ~np.isin(movement.columns, [t.name for t in faults])
     return float((movement.marginal[whole] > MARGINAL).mean()) if whole.any() else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Labels as a few groups: the classes, or for regression the fifths of the true value."""
+"""Labels as groups: the classes, or for regression bands of the true value, narrower where it is extreme."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from mlhealth.estimators.calibration import fit_calibrator
 from mlhealth.estimators.rows import Rows
 
 Floats = NDArray[np.float64]
-GROUPS = 5
-CELLS = 12
+LEVELS = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
+"""Quantiles of the true value at which its bands meet: a mix of labels that moved shows most at the ends."""
+LEAST = 20
+"""Reference rows that a band needs."""
+CELLS = 24
+"""Cells of the prediction from which the band is guessed."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class LabelGroups:
         if reference.schema.is_classification:
             group, k = reference.label.astype(np.int64), len(reference.schema.classes)
         else:
-            edges = np.unique(np.quantile(reference.label, np.linspace(0, 1, GROUPS + 1)[1:-1]))
+            enough = np.minimum(LEVELS, 1.0 - LEVELS) * len(reference) >= LEAST
+            edges = np.unique(np.quantile(reference.label, LEVELS[enough]))
             group, k = np.searchsorted(edges, reference.label, side="right").astype(np.int64), len(edges) + 1
         return cls(group, np.bincount(group, minlength=k) / len(group))
 
