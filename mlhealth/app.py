@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +24,6 @@ from mlhealth.sources.several import SeveralSources
 from mlhealth.store import schema
 from mlhealth.store.database import Database
 from mlhealth.store.tokens import Tokens
-from mlhealth.threads import single_threaded
 from mlhealth.versions.promotion import Promotion
 from mlhealth.versions.steward import Steward
 from mlhealth.worker.closing import Closer, Idleness
@@ -36,8 +33,6 @@ from mlhealth.worker.models import Models
 
 if TYPE_CHECKING:
     from mlhealth.api.door import Door
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,16 +54,21 @@ def build(config: Config, *, clock: Clock | None = None) -> Service:
     """
     database = Database.open(config.store)
     try:
-        return _built(config, database, clock or SystemClock())
+        schema.ensure(database)
+        metrics = Metrics(firing=lambda: AlertQueries(database).firing_labels())
+        return _built(config, database, metrics, clock or SystemClock())
     except MlhealthError:
         database.close()
         raise
 
 
-def _built(config: Config, database: Database, ticking: Clock) -> Service:
-    schema.ensure(database)
+def rebuilt(service: Service, config: Config) -> Service:
+    """Return a service over the same store and metrics by another configuration; raises ConfigError."""
+    return _built(config, service.database, service.metrics, service.clock)
+
+
+def _built(config: Config, database: Database, metrics: Metrics, ticking: Clock) -> Service:
     outbound.use(config.outbound)
-    metrics = Metrics(firing=lambda: AlertQueries(database).firing_labels())
     told = metrics.notifications
     options = Options(
         base_url=config.address,
@@ -132,38 +132,3 @@ def worker_on(service: Service, source: Source, idle: int, fault: Fault = lambda
     closer = Closer(service.database, models, rules, Idleness(lambda: source.ends(source.partitions()), idle))
     parts = Parts(service.database, source, models, Intake(models), closer, service.clock, service.metrics)
     return Worker(parts, worker_name(), Pace(config.checkpoint, config.buffer_bytes), fault)
-
-
-class Background:
-    """A worker in a thread of its own; `failed` holds what ended it, if anything but `stop` did."""
-
-    def __init__(self, work: Worker, stop: threading.Event) -> None:
-        self.failed: BaseException | None = None
-        self._work = work
-        self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="mlhealth-worker", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def join(self, timeout: float) -> bool:
-        """Wait for the end; False where it did not come in time."""
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def unready(self) -> list[str]:
-        """Return a sentence where the worker does not run."""
-        if self.failed is not None:
-            return [f"the worker ended: {self.failed}"]
-        return [] if self._thread.is_alive() else ["the worker does not run"]
-
-    def _run(self) -> None:
-        try:
-            with single_threaded():
-                self._work.run(self._stop)
-        except Exception as error:
-            logger.exception("the worker ended")
-            self.failed = error
-        finally:
-            self._stop.set()

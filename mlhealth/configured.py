@@ -35,7 +35,7 @@ def remarks(config: ModelConfig, shares: int, width: int | None = None) -> list[
     >>> remarks(ModelConfig(false_alarms="20 per 1d"), 1)[0][:52]
     'a budget of 20 per 1d cannot be spent: a day has 24 '
     """
-    accepted, window = config.false_alarms, width or config.window
+    accepted, window = config.false_alarms, width or config.pane
     metrics = 1 + len(config.guard)
     windows = AlarmBudget(accepted.alarms, accepted.per).windows(window, shares * metrics)
     told = f"{accepted.alarms:g} per {format_duration(accepted.per)}"
@@ -73,12 +73,13 @@ def limits_of(baseline: Baseline, config: ModelConfig, shares: int, width: int |
         if metric not in baseline.metrics:
             known = ", ".join(baseline.metrics)
             raise ConfigError(f"guard: the baseline was not fitted with metric {metric!r}: it has {known}")
-    return BudgetLimits.of(
+    found = BudgetLimits.of(
         baseline,
         objective,
         AlarmBudget(accepted.alarms, accepted.per),
-        window=width or config.window,
+        window=width or config.pane,
         segments=shares,
         learning=config.learning,
         further=tuple(Objective.of(metric, baseline.schema) for metric in wanted),
     )
+    return found if width is not None else found.overlapping(config.overlap)

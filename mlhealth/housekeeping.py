@@ -20,12 +20,20 @@ EVERY_SECONDS = 3600.0
 def ages_of(config: Config, model: str) -> Ages:
     """Return what is kept of a model for how long: what its late labels join is never let go before they may come."""
     kept = config.retention
-    horizon = config.model(model).labels.horizon
+    block = config.model(model)
+    horizon = block.labels.horizon
 
     def at_least(age: int | None) -> int | None:
         return None if age is None else max(age, horizon)
 
-    return Ages(at_least(kept.samples), at_least(kept.windows), kept.reports, kept.days, kept.rejections)
+    return Ages(
+        at_least(kept.samples),
+        at_least(kept.windows),
+        kept.reports,
+        kept.days,
+        kept.rejections,
+        tile=None if block.slide is None else block.window,
+    )
 
 
 def keep_house(database: Database, config: Config, now: int) -> Retained:

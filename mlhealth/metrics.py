@@ -97,6 +97,7 @@ class Metrics:
     )
     consumer_lag = gauge("mlhealth_consumer_lag_records", "Messages not yet checkpointed.", PARTITION)
     open_partials = gauge("mlhealth_open_partials", "Partial profiles held in memory.")
+    event_ids = gauge("mlhealth_event_ids", "Event ids remembered, to know repeated events.")
     buffered_bytes = gauge("mlhealth_buffered_bytes", "Message bytes polled and not decoded.")
     paused = gauge("mlhealth_source_paused", "1 while the store is awaited and nothing is polled.")
     checkpoint_seconds = seconds("mlhealth_checkpoint_seconds", "Time to write a checkpoint.")

@@ -117,4 +117,4 @@ def _grow(grown: OpenProfiles, batch: EventBatch, partition: Partition, runtime:
     zero = np.zeros(1, dtype=np.int64)
     message = Messages((b"",), zero, zero, (partition,), zero.astype(np.int32))
     rows = Rows(Address(schema.model, schema.version), message, batch, np.zeros(batch.rows, dtype=np.int32))
-    grown.add(rows, Terms(runtime.spec.size, lambda start: runtime))
+    grown.add(rows, Terms(runtime.spec.pane, lambda start: runtime))

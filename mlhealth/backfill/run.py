@@ -128,7 +128,7 @@ class Backfill:
 
     def _close(self, told: Told) -> None:
         """Close every window: with all stretches done, nothing earlier can follow."""
-        waiting = [w.start for w in snapshot(self._place.database).models[self._name].windows]
+        waiting = list(snapshot(self._place.database).models[self._name].windows.panes)
         if not waiting:
             return
         self._end_time(max(waiting) + self._runtime.spec.size)

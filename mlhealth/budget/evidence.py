@@ -93,8 +93,10 @@ def _evidence_of(report: WindowReport, limits: BudgetLimits) -> float | None:
     metric = limits.objective.metric
     estimate, seen = report.estimates.get(metric), estimate_of_labels(report.labels, metric)
     if seen is None:
-        return evidence(estimate, report.telling_rows, limits)
-    return evidence(believed(estimate, seen), report.telling_rows, replace(limits, spread=None))
+        found = evidence(estimate, report.telling_rows, limits)
+    else:
+        found = evidence(believed(estimate, seen), report.telling_rows, replace(limits, spread=None))
+    return None if found is None else found / limits.overlap
 
 
 def evidence(estimate: PerformanceEstimate | None, rows: int, limits: BudgetLimits) -> float | None:

@@ -103,7 +103,8 @@ class BudgetLimits:
     `limit`: evidence (nats) at which a page is worth it. `reference_error`: of the reference metric, in units of
     loss. `spread`: None where no reference windows were replayed; then intervals are taken at their word.
     `learning`: windows before anything pages. `windows`: how many there are to one allowed page; None reads it off the
-    limit. `found`: how the limit was found. `others`: the limits of further metrics that page too.
+    limit. `found`: how the limit was found. `others`: the limits of further metrics that page too. `overlap`: in how
+    many windows each row is.
     """
 
     objective: Objective
@@ -114,6 +115,7 @@ class BudgetLimits:
     windows: float | None = None
     found: str = "bound"
     others: tuple[BudgetLimits, ...] = ()
+    overlap: int = 1
 
     @classmethod
     def of(
@@ -145,6 +147,17 @@ class BudgetLimits:
             windows,
             first.found,
             tuple(made[1:]),
+        )
+
+    def overlapping(self, overlap: int) -> Self:
+        """Return the limits for windows that slide, so that each row is in `overlap` of them.
+
+        Each window then counts for that share of its evidence. The sum is the mean of `overlap` streams of windows side
+        by side, and by Hoelder's inequality the exponential of a mean of evidence is at most 1 on average where that of
+        each stream is.
+        """
+        return replace(
+            self, overlap=overlap, others=tuple(replace(one, overlap=overlap) for one in self.others)
         )
 
     @property

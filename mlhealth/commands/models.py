@@ -40,9 +40,9 @@ def list_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
             model,
             version,
             standing.state,
-            "–" if standing.closed_end is None else to_iso(standing.closed_end),
+            "–" if standing.windows.closed_end is None else to_iso(standing.windows.closed_end),
             "–" if latest is None else to_iso(latest),
-            str(len(standing.windows)),
+            str(len(standing.windows.panes)),
         )
     Console().print(table)
 

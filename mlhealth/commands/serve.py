@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mlhealth.app import Background, Service
+    from mlhealth.app import Service
     from mlhealth.config.listen import TlsConfig
     from mlhealth.probes import Probes
+    from mlhealth.running import Running
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]
-DRAIN_SECONDS = 30.0
-"""How long a stopping process may take to put everything away."""
 LIVE_SECONDS = 2
 """How long a stopping process waits for answers under way; streams to live pages are cut after it."""
 
@@ -34,13 +33,9 @@ def register(app: typer.Typer) -> None:
 def serve(config: ConfigPath = Path("mlhealth.yaml")) -> None:
     """Read the sources, watch the models, tell people, and answer on HTTP, in one process."""
     _logging()
-    service = _service(config)
-    service.database.claim()
-    stop = threading.Event()
-    background = _background(service, stop)
-    threads = [*_alerting(service, stop), _housekeeping(service, stop)]
-    _answer(service, stop, background)
-    _end(background, threads, stop)
+    running = _running(config)
+    _answer(running.service, running.stop, running)
+    _end(running)
 
 
 def worker(
@@ -52,17 +47,13 @@ def worker(
 ) -> None:
     """Read the sources and watch the models, without pages; several may share the work over PostgreSQL."""
     _logging()
-    service = _service(config)
-    service.database.claim()
-    stop = threading.Event()
+    running = _running(config)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    background = _background(service, stop)
-    threads = [*_alerting(service, stop), _housekeeping(service, stop)]
-    probes = None if metrics_port is None else _probes(service, metrics_port, background)
-    while not stop.wait(0.5):
+        signal.signal(number, lambda *_: running.stop.set())
+    probes = None if metrics_port is None else _probes(running, metrics_port)
+    while not running.stop.wait(0.5):
         pass
-    _end(background, threads, stop, probes)
+    _end(running, probes)
 
 
 def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
@@ -84,28 +75,19 @@ def _service(config: Path) -> Service:
     return build(load(config))
 
 
-def _background(service: Service, stop: threading.Event) -> Background:
-    from mlhealth.app import Background, worker
+def _running(config: Path) -> Running:
+    """Start a service; SIGHUP, and a change of the file, let it take up another configuration."""
+    from mlhealth.running import Running
 
-    background = Background(worker(service), stop)
-    background.start()
-    return background
-
-
-def _alerting(service: Service, stop: threading.Event) -> list[threading.Thread]:
-    from mlhealth.alerts.changes import Changes
-
-    changes = Changes(service.database, lambda: service.rules.rules, service.config.models, service.clock)
-    return service.alerts.start(stop, {"mlhealth-changes": changes.run})
+    service = _service(config)
+    service.database.claim()
+    running = Running(config, service, threading.Event())
+    signal.signal(signal.SIGHUP, lambda *_: running.ask_to_reload())
+    running.start()
+    return running
 
 
-def _housekeeping(service: Service, stop: threading.Event) -> threading.Thread:
-    from mlhealth.housekeeping import Housekeeper
-
-    return Housekeeper(service.database, service.config, service.clock).start(stop)
-
-
-def _answer(service: Service, stop: threading.Event, background: Background | None) -> None:
+def _answer(service: Service, stop: threading.Event, running: Running | None) -> None:
     """Serve HTTP until a signal or `stop`."""
     import uvicorn
 
@@ -119,6 +101,10 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
     from mlhealth.queries.reports import Queries
     from mlhealth.store.tokens import Tokens
 
+    def now() -> Service:
+        """The service by the configuration in force."""
+        return running.service if running else service
+
     listen = service.config.listen
     tokens = Tokens(service.database)
     check_address(listen, tokens, service.clock.now())
@@ -128,12 +114,12 @@ def _answer(service: Service, stop: threading.Event, background: Background | No
         registry=service.metrics.registry,
         clock=service.clock,
         host=listen.host,
-        unready=background.unready if background else list,
+        unready=running.unready if running else list,
         door=door(service),
         oidc=None if listen.oidc is None else Oidc(listen.oidc, service.clock),
         allow_open=listen.allow_open,
         listen=listen,
-        settings=lambda: settings_page(service.config, service.rules.rules),
+        settings=lambda: settings_page(now().config, now().rules.rules),
         models=configured_registry(service.config.registry),
     )
     settings: dict[str, Any] = {"log_config": None, "server_header": False, **_tls(listen.tls)}
@@ -162,29 +148,20 @@ def _stop_server(server: object, stop: threading.Event) -> None:
     server.should_exit = True  # type: ignore[attr-defined]
 
 
-def _probes(service: Service, port: int, background: Background) -> Probes:
+def _probes(running: Running, port: int) -> Probes:
     from mlhealth.probes import Probes
 
-    probes = Probes(service.config.listen.host, port, service.metrics.registry, background.unready)
-    logging.getLogger(__name__).info(
-        "metrics on http://%s:%d/metrics", service.config.listen.host, probes.port
-    )
+    host, registry = running.service.config.listen.host, running.service.metrics.registry
+    probes = Probes(host, port, registry, running.unready)
+    logging.getLogger(__name__).info("metrics on http://%s:%d/metrics", host, probes.port)
     return probes
 
 
-def _end(
-    background: Background,
-    threads: list[threading.Thread],
-    stop: threading.Event,
-    probes: Probes | None = None,
-) -> None:
-    stop.set()
-    drained = background.join(DRAIN_SECONDS)
-    for thread in threads:
-        thread.join(5.0)
+def _end(running: Running, probes: Probes | None = None) -> None:
+    is_clean = running.end()
     if probes is not None:
         probes.stop()
-    if background.failed is not None or not drained:
+    if not is_clean:
         sys.exit(1)
 
 

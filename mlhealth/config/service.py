@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from mlhealth.clock import DAY, MINUTE, SECOND, parse_duration
+from mlhealth.clock import DAY, SECOND, parse_duration
 from mlhealth.config.listen import ListenConfig
 from mlhealth.config.outbound import OutboundConfig
 from mlhealth.config.payload import PairingConfig, PayloadConfig, SchemaRegistryConfig
@@ -19,20 +19,13 @@ from mlhealth.config.receivers import ReceiverConfig, RegistryConfig, TrainingCo
 from mlhealth.config.retention import RetentionConfig
 from mlhealth.config.strict_model import Duration, Secret, Strict
 from mlhealth.config.strict_yaml import Document, Location, parse, text_of, validated
+from mlhealth.config.windowing import WindowConfig
 from mlhealth.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _BARE_REFERENCE = re.compile(
     r"(?<=[\s:,\[{])\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\"'\n]*)?\}(?=\s*(?:[,}\]]|$))", re.MULTILINE
 )
-
-
-def _or_zero(value: object) -> object:
-    return "1ms" if value in {0, "0", "0s"} else value
-
-
-DurationOrZero = Annotated[Duration, BeforeValidator(_or_zero)]
-"""As `Duration`; `0s`, for none at all, is the least there is."""
 
 
 class KafkaSecurity(Strict):
@@ -93,7 +86,9 @@ class KafkaConfig(Strict):
     `idle`: after how long without a message a partition
     that is read to its end no longer holds windows open. `session`: after how long without a sign of life a worker's
     partitions are given to another. `instance`: a name of this worker's own that outlives it; with it, a worker that
-    restarts within `session` gets its partitions back at once.
+    restarts within `session` gets its partitions back at once. `rebalance`: whether a worker that joins or leaves takes
+    only those partitions from others that move (`cooperative`, what confluent does unless told otherwise), or all
+    (`eager`, what kafka-python does); all workers of a group must do the same.
     """
 
     bootstrap: str
@@ -101,6 +96,7 @@ class KafkaConfig(Strict):
     pattern: str | None = None
     group: str = "mlhealth"
     client: Literal["kafka-python", "confluent"] = "kafka-python"
+    rebalance: Literal["cooperative", "eager"] | None = None
     models: Mapping[str, TopicModel] = {}
     format: str = "json"
     dead_letters: str | None = None
@@ -117,6 +113,17 @@ class KafkaConfig(Strict):
         if bool(self.topics) == (self.pattern is not None):
             raise ValueError("name either topics or a pattern")
         return self
+
+    @model_validator(mode="after")
+    def _kafka_python_is_eager(self) -> KafkaConfig:
+        if self.client == "kafka-python" and self.rebalance == "cooperative":
+            raise ValueError("rebalance: cooperative needs client: confluent")
+        return self
+
+    @property
+    def is_cooperative(self) -> bool:
+        """Whether a rebalance takes only those partitions away that move."""
+        return self.client == "confluent" and self.rebalance != "eager"
 
 
 class InboxConfig(Strict):
@@ -217,25 +224,18 @@ class ScorerBudgetConfig(Strict):
     seconds: float = Field(default=30.0, gt=0)
 
 
-class ModelConfig(Strict):
-    """How the windows of a model are cut and judged; `default` in `models` speaks for all that are not named.
+class ModelConfig(WindowConfig):
+    """How the windows of a model are cut (`WindowConfig`) and judged; `default` in `models` speaks for all not named.
 
-    `disorder`: how far out of order events of one partition usually come; a window closes that much later.
-    `lateness`: how much later still a row may come and revise the window, at most once per `revise`. `allowance`: how
-    far ahead of its message's own timestamp an event may claim to be. `learning`: windows of a new model version before
-    anything pages; reasons say what would have. `season`: drift is judged against the same hour or weekday (UTC) of the
-    reference. `scorer` asks the deployed model, as in `mlhealth estimate --scorer`, within `scorer_budget`: what that
-    does not hold, or what is not answered in time, a stand-in answers. `thresholds`: drift thresholds pinned by hand.
-    `guard`: further metrics whose loss pages, each for an equal share of the budget. `duplicates: remove` leaves out
-    events whose id the partition already brought in the same window. `topics`: which topics carry the model, where not
-    all may. `promotion`: when a challenger takes over by its comparison with the champion alone.
+    `learning`: windows of a new model version before anything pages; reasons say what would have. `season`: drift is
+    judged against the same hour or weekday (UTC) of the reference. `scorer` asks the deployed model, as in
+    `mlhealth estimate --scorer`, within `scorer_budget`: what that does not hold, or what is not answered in time, a
+    stand-in answers. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss pages, each for
+    an equal share of the budget. `duplicates`: events whose id the partition already brought in the same window are
+    counted, or left out (`remove`), or not looked for (`keep`). `topics`: which topics carry the model, where not all
+    may. `promotion`: when a challenger takes over by its comparison with the champion alone.
     """
 
-    window: Duration = 60 * MINUTE
-    lateness: DurationOrZero = 15 * MINUTE
-    disorder: DurationOrZero = 5 * SECOND
-    revise: Duration = 5 * MINUTE
-    allowance: Duration = 5 * MINUTE
     segments: tuple[str, ...] = ()
     segment_values: int = Field(default=10, ge=1, le=100)
     false_alarms: Annotated[AlarmBudget, BeforeValidator(_budget)] = AlarmBudget(alarms=1, per=90 * DAY)
@@ -245,8 +245,7 @@ class ModelConfig(Strict):
     tolerance: float | None = Field(default=None, gt=0)
     scorer: str | None = None
     scorer_budget: ScorerBudgetConfig = ScorerBudgetConfig()
-    empty_windows: int = Field(default=24, ge=0)
-    duplicates: Literal["keep", "remove"] = "keep"
+    duplicates: Literal["count", "remove", "keep"] = "count"
     thresholds: tuple[PinnedThreshold, ...] = ()
     guard: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()

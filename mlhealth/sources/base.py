@@ -59,7 +59,10 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Gap:
-    """Messages that were never read because the source no longer had them: offsets `first` up to before `next`."""
+    """Messages that were never read because the source no longer had them: offsets `first` up to before `next`.
+
+    `next` lies before `first` where the log was made anew and is shorter than what was read of it.
+    """
 
     partition: Partition
     first: int

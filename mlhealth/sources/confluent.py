@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
+from mlhealth.sources.confluent_assignment import Assignment, kafka_partition
 from mlhealth.sources.confluent_settings import consumer_settings
 from mlhealth.sources.grouping import Grouping, topic_addresses
 from mlhealth.sources.halves import check_alike
@@ -26,7 +28,10 @@ _SECONDS = 10.0
 
 
 class ConfluentSource(Source):
-    """See `Source`; partitions are shared out by the consumer group (eager rebalancing)."""
+    """See `Source`; partitions are shared out by the consumer group.
+
+    A rebalance takes only those partitions away that move (cooperative), unless the configuration says `eager`.
+    """
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
@@ -43,6 +48,7 @@ class ConfluentSource(Source):
         topics = list(self._config.topics) or [f"^{self._config.pattern}"]
         with self._translated():
             self._consumer = Consumer(consumer_settings(self._config), logger=logger)
+            self._assignment = Assignment(self._consumer, is_cooperative=self._config.is_cooperative)
             known = self._consumer.list_topics(timeout=_SECONDS).topics
             check_alike(self._topics, {t: len(known[t].partitions) for t in self._topics if t in known})
             self._consumer.subscribe(
@@ -58,7 +64,7 @@ class ConfluentSource(Source):
     def partitions(self) -> Collection[Partition]:
         with self._translated():
             known = self._consumer.list_topics(timeout=_SECONDS).topics
-        topics = set(self._config.topics) or {p.topic for p in self._positions}
+        topics = set(self._config.topics) or {t for t in known if re.match(self._config.pattern or "", t)}
         return [Partition(t, n) for t in sorted(topics) if t in known for n in known[t].partitions]
 
     def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
@@ -67,7 +73,7 @@ class ConfluentSource(Source):
 
     def positions(self) -> Mapping[Partition, int]:
         with self._translated():
-            told = self._consumer.position([_kafka(p) for p in self._positions])
+            told = self._consumer.position([kafka_partition(p) for p in self._positions])
         moved = {_partition(tp): tp.offset for tp in told if tp.offset >= 0}
         return {p: max(moved.get(p, o), o) for p, o in self._positions.items() if p not in self._fresh}
 
@@ -83,7 +89,7 @@ class ConfluentSource(Source):
         self._consumer.resume(self._consumer.assignment())
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        held = [_kafka(p, o) for p, o in offsets.items() if p in self._positions]
+        held = [kafka_partition(p, o) for p, o in offsets.items() if p in self._positions]
         try:
             if held:
                 self._consumer.commit(offsets=held, asynchronous=True)
@@ -101,17 +107,19 @@ class ConfluentSource(Source):
     def _on_assign(self, _consumer: Any, assigned: list[TopicPartition]) -> None:
         """Accept the partitions; they are fetched from the next poll on, when it is known from where."""
         self._fresh.update(_partition(tp) for tp in assigned)
-        self._consumer.assign([])
+        self._assignment.given()
 
     def _on_revoke(self, _consumer: Any, revoked: list[TopicPartition]) -> None:
         partitions = self._dropped(revoked)
         if partitions and self._owner is not None:
             self._owner.revoked(partitions)
+        self._assignment.taken(partitions)
 
     def _on_lost(self, _consumer: Any, lost: list[TopicPartition]) -> None:
         partitions = self._dropped(lost)
         if partitions and self._owner is not None:
             self._owner.lost(partitions)
+        self._assignment.taken(partitions)
 
     def _dropped(self, gone: list[TopicPartition]) -> list[Partition]:
         partitions = [_partition(tp) for tp in gone]
@@ -125,14 +133,15 @@ class ConfluentSource(Source):
         ready = set(self._fresh)
         if not ready or self._owner is None:
             return
-        self._positions |= place(self._owner, ready, lambda wanted: {p: self._bounds(p) for p in wanted})
+        places = place(self._owner, ready, lambda wanted: {p: self._bounds(p) for p in wanted})
         self._fresh.difference_update(ready)
-        self._consumer.assign([_kafka(p, o) for p, o in sorted(self._positions.items())])
+        self._assignment.fetch(places, self._positions)
+        self._positions |= places
         if self._paused:
             self._consumer.pause(self._consumer.assignment())
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
-        first, end = self._consumer.get_watermark_offsets(_kafka(partition), timeout=_SECONDS)
+        first, end = self._consumer.get_watermark_offsets(kafka_partition(partition), timeout=_SECONDS)
         return first, end
 
     def _grouped(self, found: Sequence[Any]) -> Poll:
@@ -175,7 +184,3 @@ class ConfluentSource(Source):
 
 def _partition(tp: TopicPartition) -> Partition:
     return Partition(tp.topic, tp.partition)
-
-
-def _kafka(partition: Partition, offset: int = -1001) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.number, offset)

@@ -21,6 +21,7 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
+        "partition.assignment.strategy": "cooperative-sticky" if config.is_cooperative else None,
         "isolation.level": "read_committed",
         "check.crcs": config.check_crcs,
         "fetch.message.max.bytes": 8 * 1024 * 1024,

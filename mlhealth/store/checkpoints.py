@@ -90,7 +90,11 @@ class RejectedEvent:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that one worker read since its last checkpoint."""
+    """Everything that one worker read since its last checkpoint.
+
+    `rebuilt`: partials among them that were built again from messages that were counted before; those are no late rows,
+    even where their pane takes no more.
+    """
 
     owner: str
     now: int
@@ -102,6 +106,7 @@ class Checkpoint:
     labels: Sequence[Label] = ()
     halves: Changes = field(default_factory=Changes)
     ids: Sequence[event_ids.NewIds] = ()
+    rebuilt: Collection[PartialKey] = ()
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def _write(connection: Connection, checkpoint: Checkpoint) -> tuple[PartialKey, 
     finals = _finals(connection, {(p.key.model, p.key.version) for p in checkpoint.partials})
     refused = {
         p.key for p in checkpoint.partials if p.end <= finals.get((p.key.model, p.key.version), p.end - 1)
-    }
+    } - set(checkpoint.rebuilt)
     upsert(connection, partials, [_partial_row(p) for p in checkpoint.partials if p.key not in refused])
     upsert(connection, watermarks, [_seen_row(s) for s in checkpoint.seen])
     insert_missing(connection, rejections, [_rejection_row(r, checkpoint.now) for r in checkpoint.rejected])
@@ -179,7 +184,7 @@ def _write(connection: Connection, checkpoint: Checkpoint) -> tuple[PartialKey, 
 
 
 def _is_final(place: event_ids.IdPlace, finals: Mapping[tuple[str, str], int]) -> bool:
-    """Whether a window takes no more rows: windows and ends are aligned, so its start tells."""
+    """Whether a pane takes no more rows: panes and ends are aligned, so its start tells."""
     return place.start < finals.get((place.model, place.version), place.start)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from mlhealth.store import event_ids
 from mlhealth.store.checkpoints import Seen
 from mlhealth.store.database import Database, upsert
 from mlhealth.store.tables import (
+    IS_OPEN,
     counters,
     model_versions,
     partials,
@@ -25,19 +26,17 @@ from mlhealth.store.tables import (
     window_profiles,
     window_states,
 )
-from mlhealth.windows import OpenWindow
+from mlhealth.window_plan import Open, Told
 
 ModelVersion = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a model version has come: its lifecycle, its two ends, and its windows that still have partials."""
+    """How far a model version has come: its lifecycle, where its windows stand, and how far each partition is."""
 
     state: str
-    closed_end: int | None
-    final_end: int | None
-    windows: tuple[OpenWindow, ...] = ()
+    windows: Open
     seen: tuple[Seen, ...] = ()
 
 
@@ -56,14 +55,17 @@ def snapshot(database: Database) -> Snapshot:
             Partition(r.topic, r.partition): (r.next_offset, r.progressed)
             for r in connection.execute(sa.select(partitions))
         }
-        seen = _seen(connection)
-        windows = _open_windows(connection)
+        seen, panes, told = _seen(connection), _panes(connection), _told(connection)
         models = {
             (r.model, r.version): Standing(
                 r.state,
-                r.closed_end,
-                r.final_end,
-                tuple(windows.get((r.model, r.version), ())),
+                Open(
+                    panes.get((r.model, r.version), {}),
+                    tuple(told.get((r.model, r.version), ())),
+                    r.closed_end,
+                    r.final_end,
+                    max((s.event_time for s in seen.get((r.model, r.version), ())), default=None),
+                ),
                 tuple(seen.get((r.model, r.version), ())),
             )
             for r in connection.execute(sa.select(model_versions))
@@ -79,29 +81,31 @@ def _seen(connection: Connection) -> dict[ModelVersion, list[Seen]]:
     return out
 
 
-def _open_windows(connection: Connection) -> dict[ModelVersion, list[OpenWindow]]:
-    p, r = partials.c, reports.c
-    sums = (
-        sa.select(p.model, p.version, p.start, sa.func.sum(p.rows).label("rows"))
-        .where(p.segment == "")
-        .group_by(p.model, p.version, p.start)
-        .subquery()
+def _panes(connection: Connection) -> dict[ModelVersion, dict[int, int]]:
+    """Return the rows of each pane that has partials, by its start."""
+    t = partials.c
+    query = (
+        sa.select(t.model, t.version, t.start, sa.func.sum(t.rows))
+        .where(t.segment == "")
+        .group_by(t.model, t.version, t.start)
     )
-    told = (
-        sa.select(
-            r.model, r.version, r.start, sa.func.sum(r.rows).label("rows"), sa.func.max(r.created).label("at")
-        )
-        .where(r.segment == "", r.latest)
-        .group_by(r.model, r.version, r.start)
-        .subquery()
+    out: dict[ModelVersion, dict[int, int]] = {}
+    for model, version, start, rows in connection.execute(query):
+        out.setdefault((model, version), {})[start] = int(rows)
+    return out
+
+
+def _told(connection: Connection) -> dict[ModelVersion, list[Told]]:
+    """Return the windows that have a report and may still be revised by late rows."""
+    t = reports.c
+    query = (
+        sa.select(t.model, t.version, t.start, t.end, sa.func.sum(t.rows), sa.func.max(t.created))
+        .where(t.segment == "", IS_OPEN)
+        .group_by(t.model, t.version, t.start, t.end)
     )
-    on = (sums.c.model == told.c.model) & (sums.c.version == told.c.version) & (sums.c.start == told.c.start)
-    query = sa.select(sums, told.c.rows.label("reported"), told.c.at).select_from(sums.outerjoin(told, on))
-    out: dict[ModelVersion, list[OpenWindow]] = {}
-    for row in connection.execute(query):
-        reported = None if row.reported is None else int(row.reported)
-        window = OpenWindow(row.start, int(row.rows), reported, row.at or 0)
-        out.setdefault((row.model, row.version), []).append(window)
+    out: dict[ModelVersion, list[Told]] = {}
+    for model, version, start, end, rows, at in connection.execute(query):
+        out.setdefault((model, version), []).append(Told(start, end, int(rows), at))
     return out
 
 
@@ -115,28 +119,28 @@ class Part:
     profile: bytes
 
 
-def parts(connection: Connection, name: ModelVersion, start: int) -> list[Part]:
-    """Return the partials of a window in the order in which they are merged, the same on every worker."""
+def parts(connection: Connection, name: ModelVersion, start: int, end: int) -> list[Part]:
+    """Return the partials of a window's panes in the order in which they are merged, the same on every worker."""
     t = partials.c
     query = (
         sa.select(t.segment, t.baseline, t.rows, t.profile)
-        .where(t.model == name[0], t.version == name[1], t.start == start)
-        .order_by(t.segment, t.baseline, t.topic, t.partition)
+        .where(t.model == name[0], t.version == name[1], t.start >= start, t.start < end)
+        .order_by(t.segment, t.baseline, t.start, t.topic, t.partition)
     )
     return [Part(r.segment, r.baseline, r.rows, r.profile) for r in connection.execute(query)]
 
 
-def state_before(connection: Connection, name: ModelVersion, start: int) -> object | None:
-    """Return the state before the window at `start`: the latest that is not after it; None before the first."""
+def state_before(connection: Connection, name: ModelVersion, end: int) -> object | None:
+    """Return the state before the window that ends at `end`: after the one that ended last; None before the first."""
     t = window_states.c
-    where = (t.model == name[0], t.version == name[1], t.start <= start)
+    where = (t.model == name[0], t.version == name[1], t.start < end)
     return connection.execute(sa.select(t.state).where(*where).order_by(t.start.desc()).limit(1)).scalar()
 
 
-def state_at(connection: Connection, name: ModelVersion, start: int) -> object | None:
-    """Return the state before the window that starts exactly at `start`; None where none is kept."""
+def state_after(connection: Connection, name: ModelVersion, end: int) -> object | None:
+    """Return the state after the window that ends at `end`; None where none is kept."""
     t = window_states.c
-    where = (t.model == name[0], t.version == name[1], t.start == start)
+    where = (t.model == name[0], t.version == name[1], t.start == end)
     return connection.execute(sa.select(t.state).where(*where)).scalar()
 
 
@@ -181,15 +185,12 @@ class Outcome:
 class Closing:
     """One window of one model version, closed or revised.
 
-    `rows`: of the overall partials it was made of. `states`: by start, the rules' state before later windows.
-    `closed_end`: how far closing stood before, and stands then. `is_final`: the partials go.
+    `states`: by the end of a window, the rules' state after it. `closed_end`: how far closing stood before, and stands
+    then.
     """
 
     name: ModelVersion
     start: int
-    end: int
-    rows: int
-    is_final: bool
     closed_end: tuple[int | None, int | None]
     outcomes: Sequence[Outcome] = ()
     states: Mapping[int, object] = field(default_factory=dict)
@@ -205,57 +206,65 @@ def claim(connection: Connection, name: ModelVersion, before: int | None, after:
 
 
 def write_states(connection: Connection, name: ModelVersion, states: Mapping[int, object]) -> None:
-    """Keep the rules' state before each of the windows that start at the keys of `states`."""
-    rows = [{"model": name[0], "version": name[1], "start": s, "state": v} for s, v in states.items()]
+    """Keep the rules' state after each of the windows that end at the keys of `states`."""
+    rows = [{"model": name[0], "version": name[1], "start": end, "state": v} for end, v in states.items()]
     upsert(connection, window_states, rows)
 
 
 def write(connection: Connection, closing: Closing) -> bool:
-    """Write a window's outcome; False (and nothing) where another worker was quicker or rows came meanwhile."""
+    """Write a window's outcome; False (and nothing) where another worker was quicker."""
     if not claim(connection, closing.name, *closing.closed_end):
-        return False
-    if closing.is_final and _rows_now(connection, closing.name, closing.start) != closing.rows:
         return False
     model, version = closing.name
     t = reports.c
     window = (t.model == model) & (t.version == version) & (t.start == closing.start)
     connection.execute(sa.update(reports).where(window, t.latest).values(latest=False))
-    upsert(
-        connection, reports, [report_row(o.report, closing.is_final, closing.now) for o in closing.outcomes]
-    )
+    upsert(connection, reports, [report_row(o.report, closing.now) for o in closing.outcomes])
     upsert(connection, window_profiles, [_profile_row(o) for o in closing.outcomes])
     write_states(connection, closing.name, closing.states)
-    if closing.is_final:
-        delete_partials(connection, closing.name, [closing.start])
     return True
 
 
-def retire(
-    connection: Connection,
-    name: ModelVersion,
-    windows: Sequence[OpenWindow],
-    final_end: int,
-    keep_states: int = 0,
-) -> None:
-    """Let windows that end by `final_end` take no more rows, and forget the partials that their reports were made of.
+@dataclass(frozen=True)
+class Settling:
+    """Windows that shall take no more rows: `told` as they were reported, up to `final_end`.
 
-    A window that got rows since it was reported keeps its partials, and holds `final_end` back, until it is revised.
-    `keep_states`: for how long (microseconds) the rules' states are kept for labels that revise older windows.
+    `needed_from`: given how far windows are final, the start of the first pane that others still need. `keep_states`:
+    for how long (microseconds) the rules' states are kept for labels that revise older windows.
     """
-    t, s = model_versions.c, window_states.c
+
+    told: Sequence[Told]
+    final_end: int
+    needed_from: Callable[[int], int]
+    keep_states: int = 0
+
+
+def settle(connection: Connection, name: ModelVersion, settling: Settling) -> None:
+    """Let windows take no more rows, and forget the partials that no window needs any longer.
+
+    A window that got rows since it was reported holds `final_end` back until it is revised.
+    """
+    t, s, r = model_versions.c, window_states.c, reports.c
     where = (t.model == name[0], t.version == name[1])
     connection.execute(sa.select(t.final_end).where(*where).with_for_update())
-    held = [w.start for w in windows if _rows_now(connection, name, w.start) != w.reported]
-    delete_partials(connection, name, [w.start for w in windows if w.start not in held])
-    end = min([final_end, *held])
-    r = reports.c
-    over = (r.model == name[0]) & (r.version == name[1]) & (r.end <= end)
-    connection.execute(sa.update(reports).where(over, r.latest, ~r.final).values(final=True))
-    lower = sa.or_(t.final_end.is_(None), t.final_end < end)
-    connection.execute(sa.update(model_versions).where(*where, lower).values(final_end=end))
+    panes = _panes_of(connection, name)
+    held = [
+        told.start
+        for told in settling.told
+        if told.end <= settling.final_end
+        and sum(n for start, (_, n) in panes.items() if told.start <= start < told.end) != told.rows
+    ]
+    final = min([settling.final_end, *held])
+    needed = settling.needed_from(final)
+    _forget(connection, name, [start for start, (end, _) in panes.items() if start < needed and end <= final])
+    event_ids.delete(connection, name, final)
+    over = (r.model == name[0]) & (r.version == name[1]) & (r.end <= final)
+    connection.execute(sa.update(reports).where(over, IS_OPEN).values(final=True))
+    lower = sa.or_(t.final_end.is_(None), t.final_end < final)
+    connection.execute(sa.update(model_versions).where(*where, lower).values(final_end=final))
     latest = (
         sa.select(sa.func.max(s.start))
-        .where(s.model == name[0], s.version == name[1], s.start <= end - keep_states)
+        .where(s.model == name[0], s.version == name[1], s.start <= final - settling.keep_states)
         .scalar_subquery()
     )
     connection.execute(
@@ -263,22 +272,22 @@ def retire(
     )
 
 
-def delete_partials(connection: Connection, name: ModelVersion, starts: Sequence[int]) -> None:
-    """Forget the partials of whole windows."""
+def _panes_of(connection: Connection, name: ModelVersion) -> dict[int, tuple[int, int]]:
+    """Return end and rows of each pane of a model version that has partials, by its start."""
+    t = partials.c
+    rows = sa.func.sum(sa.case((t.segment == "", t.rows), else_=0))
+    mine = (t.model == name[0], t.version == name[1])
+    query = sa.select(t.start, sa.func.max(t.end), rows).where(*mine).group_by(t.start)
+    return {start: (end, int(count)) for start, end, count in connection.execute(query)}
+
+
+def _forget(connection: Connection, name: ModelVersion, starts: Sequence[int]) -> None:
+    """Forget the partials of whole panes."""
     t = partials.c
     if starts:
         connection.execute(
             sa.delete(partials).where(t.model == name[0], t.version == name[1], t.start.in_(starts))
         )
-        event_ids.delete(connection, name, starts)
-
-
-def _rows_now(connection: Connection, name: ModelVersion, start: int) -> int:
-    t = partials.c
-    where = (t.model == name[0], t.version == name[1], t.start == start, t.segment == "")
-    return int(
-        connection.execute(sa.select(sa.func.coalesce(sa.func.sum(t.rows), 0)).where(*where)).scalar_one()
-    )
 
 
 def _window(key: WindowKey, baseline: str) -> dict[str, object]:
@@ -292,7 +301,7 @@ def _window(key: WindowKey, baseline: str) -> dict[str, object]:
     }
 
 
-def report_row(report: WindowReport, is_final: bool, now: int) -> dict[str, object]:
+def report_row(report: WindowReport, now: int, *, is_final: bool = False) -> dict[str, object]:
     """Return a report as the row of its table."""
     estimate = report.estimates.get(report.health.metric)
     return _window(report.key, report.baseline) | {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,8 +79,8 @@ def read(connection: Connection, wanted: Collection[Partition]) -> list[NewIds]:
     ]
 
 
-def delete(connection: Connection, name: tuple[str, str], starts: Sequence[int]) -> None:
-    """Forget the hashes of windows that take no more rows."""
+def delete(connection: Connection, name: tuple[str, str], final_end: int) -> None:
+    """Forget the hashes of panes that take no more rows: those that start before `final_end`."""
     t = event_ids.c
-    where = (t.model == name[0], t.version == name[1], t.start.in_(starts))
-    connection.execute(sa.delete(event_ids).where(*where))
+    mine = (t.model == name[0], t.version == name[1])
+    connection.execute(sa.delete(event_ids).where(*mine, t.start < final_end))

@@ -32,7 +32,8 @@ class Ages:
 
     `samples`: of windows, for labels that come late. `windows`: profiles, which live on merged into days. `reports`:
     with all their revisions. `days`: the merged profiles. `rejections`: addresses of events that could not be used,
-    and dead letters of the inbox, by wall time.
+    and dead letters of the inbox, by wall time. `tile`: length of windows that overlap (they slide); only those that
+    start at a multiple of it are merged, so that a day counts each row once.
     """
 
     samples: int | None = None
@@ -40,6 +41,7 @@ class Ages:
     reports: int | None = None
     days: int | None = None
     rejections: int | None = None
+    tile: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,11 @@ class _Day:
     segment: str
     baseline: str
     day: int
+    tile: int = 1
 
 
 def _retain_version(database: Database, span: _Span, ages: Ages, layouts: _Layouts) -> Retained:
-    done = Retained(merged=_merge_days(database, span, ages.windows, layouts))
+    done = Retained(merged=_merge_days(database, span, ages, layouts))
     with _alone(database) as connection:
         if connection is None:
             return done
@@ -116,9 +119,9 @@ def _retain_version(database: Database, span: _Span, ages: Ages, layouts: _Layou
     return done + Retained(samples=samples, reports=gone, days=days)
 
 
-def _merge_days(database: Database, span: _Span, age: int | None, layouts: _Layouts) -> int:
+def _merge_days(database: Database, span: _Span, ages: Ages, layouts: _Layouts) -> int:
     """Merge whole days of windows, a day and segment in one transaction; return how many windows went."""
-    before = span.before(age)
+    before = span.before(ages.windows)
     if before is None:
         return 0
     t = window_profiles.c
@@ -127,7 +130,7 @@ def _merge_days(database: Database, span: _Span, age: int | None, layouts: _Layo
     query = sa.select(t.segment, t.baseline, day).where(*mine).distinct().order_by(day)
     with database.read() as connection:
         groups = [_Day(*row) for row in connection.execute(query)]
-    return sum(_merge_day(database, span, group, layouts) for group in groups)
+    return sum(_merge_day(database, span, replace(group, tile=ages.tile or 1), layouts) for group in groups)
 
 
 def _merge_day(database: Database, span: _Span, group: _Day, layouts: _Layouts) -> int:
@@ -144,9 +147,8 @@ def _merge_day(database: Database, span: _Span, group: _Day, layouts: _Layouts) 
         if connection is None:
             return 0
         layout = layouts.of(connection, group.baseline)
-        taken = (
-            connection.execute(sa.delete(window_profiles).where(*mine).returning(t.profile)).scalars().all()
-        )
+        gone = connection.execute(sa.delete(window_profiles).where(*mine).returning(t.start, t.profile)).all()
+        taken = [row.profile for row in gone if row.start % group.tile == 0]
         known = connection.execute(
             sa.select(day_profiles).where(
                 *(day_profiles.c[name] == value for name, value in key.items()),
@@ -163,7 +165,7 @@ def _merge_day(database: Database, span: _Span, group: _Day, layouts: _Layouts) 
             "profile": profile.to_bytes(),
         }
         upsert(connection, day_profiles, [row])
-    return len(taken)
+    return len(gone)
 
 
 def _merged(blobs: Sequence[bytes], layout: ProfileLayout) -> WindowProfile:

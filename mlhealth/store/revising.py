@@ -36,7 +36,7 @@ def revise(connection: Connection, found: Sequence[WindowReport], now: int) -> b
         window = (t.model == model) & (t.version == version) & (t.start == start) & t.latest
         finals[start] = bool(connection.execute(sa.select(t.final).where(window).limit(1)).scalar())
         connection.execute(sa.update(reports).where(window).values(latest=False))
-    upsert(connection, reports, [report_row(r, finals[r.key.start], now) for r in found])
+    upsert(connection, reports, [report_row(r, now, is_final=finals[r.key.start]) for r in found])
     return True
 
 

@@ -78,7 +78,7 @@ model_versions = Table(
     Column("created", BigInteger, nullable=False),
 )
 """Known model versions. `state`: expected, live, retired. Windows that end by `closed_end` have a report;
-those that end by `final_end` take no more rows. The row that a closing worker compares and sets."""
+panes that end by `final_end` take no more rows. The row that a closing worker compares and sets."""
 
 partitions = Table(
     "partitions",
@@ -119,7 +119,7 @@ partials = Table(
     Column("profile", LargeBinary, nullable=False),
     Index(None, "topic", "partition"),
 )
-"""Profiles of open windows, one part per partition; `first_offset` is where their rebuilding would start."""
+"""Profiles of the panes of open windows, one part per partition; `first_offset` is where rebuilding one would start."""
 
 reports = Table(
     "reports",
@@ -146,7 +146,18 @@ reports = Table(
     Index(None, "model", "version", "segment", "latest", "start"),
 )
 """Window reports. `metric`, `value`, ... are the primary metric's estimate; `report` is the whole `WindowReport`
-as `mlhealth.report_json` writes it. `latest`: no later revision exists. `final`: none can follow."""
+as `mlhealth.report_json` writes it. `latest`: no later revision exists. `final`: no late row can make one."""
+
+IS_OPEN = reports.c.latest & ~reports.c.final
+"""Reports that late rows may still revise; few, so that an index holds them apart."""
+Index(
+    "ix_reports_open",
+    reports.c.model,
+    reports.c.version,
+    reports.c.start,
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
+)
 
 window_profiles = Table(
     "window_profiles",
@@ -172,8 +183,8 @@ window_states = Table(
     Column("start", BigInteger, primary_key=True),
     Column("state", JSON, nullable=False),
 )
-"""State of a model version's rules, segments included, *before* each window, kept through lateness so that a revision
-can refold it; the row with the highest start is the state before the next window."""
+"""State of a model version's rules, segments included, *after* the window that ended at `start`, kept through lateness
+so that a revision can refold what follows; the row with the highest start is the state before the next window."""
 
 rejections = Table(
     "rejections",
@@ -200,8 +211,8 @@ counters = Table(
     key("outcome"),
     Column("events", BigInteger, nullable=False),
 )
-"""Events by what became of them (accepted, rejected, late, future, duplicate, waiting, unknown_model): exactly-once,
-since they move with the offsets."""
+"""Events by what became of them (accepted, rejected, late, future, duplicate, waiting, unknown_model, ...), beside them
+`repeated` (of the accepted) and `gap` (messages): exactly-once, since they move with the offsets."""
 
 store_settings = Table(
     "store_settings",

@@ -23,11 +23,12 @@ from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels
-from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
+from mlhealth.store.closing import Closing, ModelVersion, Outcome, Settling, Snapshot, Standing
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
 from mlhealth.store.revising import revise
-from mlhealth.windows import Due, Plan, Progress, plan, watermark
+from mlhealth.window_plan import Due, Plan, Told, needed_from, plan
+from mlhealth.windows import Progress, Silence, WindowSpec, watermark
 from mlhealth.worker.evidence import record_steps
 from mlhealth.worker.folding import Carried, fold, judge
 from mlhealth.worker.labelling import Labelling, joined
@@ -66,6 +67,23 @@ class Idleness:
     after: int = 30 * SECOND
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What there is to do for one model version."""
+
+    spec: WindowSpec
+    standing: Standing
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The reports of a window as written, and the rows of the partials that they were made of."""
+
+    reports: Sequence[WindowReport]
+    rows: int
+
+
 class Closer:
     """Closes what is due, of every model version that the store knows."""
 
@@ -77,6 +95,7 @@ class Closer:
         self._rules = rules
         self._idleness = idleness
         self._labelling = Labelling(database, models, rules)
+        self._silence = Silence()
         self._told: set[ModelVersion] = set()
         self._first: ModelVersion = ("", "")
         self.behind: Mapping[Partition, int] = {}
@@ -102,10 +121,26 @@ class Closer:
             runtime = self._models.newest(*name)
             if runtime is None or standing.state == "retired":
                 continue
-            mark = watermark(_progress(standing, snapshot, ends), now, self._idleness.after)
-            todo = plan(runtime.spec, standing.windows, mark, standing.closed_end, now)
-            done.append(self._close_model(name, standing, todo, expired, now))
+            mark = watermark(self._progress(name, snapshot, ends, now), now, self._idleness.after)
+            todo = plan(runtime.spec, standing.windows, mark, now)
+            done.append(self._close_model(name, _Task(runtime.spec, standing, todo), expired, now))
         return self._with_labels(done, expired, now)
+
+    def _progress(
+        self, name: ModelVersion, snapshot: Snapshot, ends: Mapping[Partition, int], now: int
+    ) -> list[Progress]:
+        """Return how far a model version has come in every partition of the topics that carry it."""
+        standing = snapshot.models[name]
+        streams = {seen.partition.stream for seen in standing.seen}
+        known = {seen.partition: seen for seen in standing.seen}
+        out = []
+        for partition in sorted(p for p in ends if p.stream in streams):
+            offset, progressed = snapshot.offsets.get(partition, (-1, 0))
+            seen = known.get(partition)
+            time, at = (None, progressed) if seen is None else (seen.event_time, seen.seen)
+            quiet = self._silence.since((name, partition), at, (at, time), now)
+            out.append(Progress(time, quiet, offset >= ends[partition]))
+        return out
 
     def _committing(self) -> None:
         self.before_commit()
@@ -134,29 +169,36 @@ class Closer:
         with self._database.read() as connection:
             return replace(closed, records=track_records(compared(connection, closed.name)))
 
-    def _close_model(
-        self, name: ModelVersion, standing: Standing, todo: Plan, expired: Callable[[], bool], now: int
-    ) -> Closed:
-        at = standing.closed_end
+    def _close_model(self, name: ModelVersion, task: _Task, expired: Callable[[], bool], now: int) -> Closed:
+        todo, at = task.plan, task.standing.windows.closed_end
         reports: list[WindowReport] = []
+        told = {t.start: t for t in task.standing.windows.told}
         for due in todo.due:
             after = at if due.is_revision else max(due.end, at or due.end)
             found = None if expired() else self._close_window(name, due, (at, after), now)
             if found is None:
                 return Closed(name, tuple(reports), todo.mark, None, is_done=False)
-            reports += found
+            reports += found.reports
+            told[due.start] = Told(due.start, due.end, found.rows, now)
             at = after
-        self._settle(name, standing, todo, at)
+        self._settle(name, task, tuple(told.values()), at)
         return Closed(name, tuple(reports), todo.mark, todo.final_end, todo.skipped)
 
-    def _settle(self, name: ModelVersion, standing: Standing, todo: Plan, at: int | None) -> None:
+    def _settle(self, name: ModelVersion, task: _Task, told: Sequence[Told], at: int | None) -> None:
         """Note how far closing has come, and put away windows that take no more rows."""
+        todo, end = task.plan, task.plan.closed_end
         with self._database.begin() as connection:
-            if todo.closed_end != at and not store.claim(connection, name, at, todo.closed_end):
+            if end != at and not store.claim(connection, name, at, end):
                 return
-            if todo.final_end is not None and todo.final_end != standing.final_end:
-                windows = [w for w in standing.windows if w.start in set(todo.retire)]
-                store.retire(connection, name, windows, todo.final_end, self._horizon(connection, name))
+            if todo.final_end is None or todo.final_end == task.standing.windows.final_end:
+                return
+            settling = Settling(
+                told,
+                todo.final_end,
+                lambda final: needed_from(task.spec, told, end, final),
+                self._horizon(connection, name),
+            )
+            store.settle(connection, name, settling)
 
     def _horizon(self, connection: Connection, name: ModelVersion) -> int:
         """Return for how long labels may revise windows: 0 where the model has none."""
@@ -165,11 +207,11 @@ class Closer:
 
     def _close_window(
         self, name: ModelVersion, due: Due, closed_end: tuple[int | None, int | None], now: int
-    ) -> list[WindowReport] | None:
+    ) -> _Done | None:
         """Close or revise one window; None where another worker was quicker."""
-        is_first = not due.is_revision and (closed_end[0] is None or due.start >= closed_end[0])
+        is_first = not due.is_revision and (closed_end[0] is None or due.end > closed_end[0])
         with self._database.read() as connection:
-            parts = store.parts(connection, name, due.start)
+            parts = store.parts(connection, name, due.start, due.end)
             revision = store.next_revision(connection, name, due.start)
             known = labels.changes(connection, name[0])
             outcomes = self._outcomes(name, due, parts, revision)
@@ -181,18 +223,15 @@ class Closer:
             )
         judged = zip(outcomes, folded.reports, strict=True)
         outcomes = [replace(outcome, report=report) for outcome, report in judged]
-        rows = sum(part.rows for part in parts if part.segment == "")
         with self._database.begin() as connection:
-            written = Closing(
-                name, due.start, due.end, rows, due.is_final, closed_end, outcomes, folded.states, now
-            )
+            written = Closing(name, due.start, closed_end, outcomes, folded.states, now)
             if labels.changes(connection, name[0]) != known or not store.write(connection, written):
                 return None
             revise(connection, folded.rewritten, now)
             compare(connection, folded.reports)
             record_steps(connection, folded.steps, self._rules(), now)
             self.before_commit()
-        return list(folded.reports)
+        return _Done(folded.reports, sum(part.rows for part in parts if part.segment == ""))
 
     def _outcomes(
         self, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
@@ -224,7 +263,7 @@ class Closer:
     ) -> Folded:
         if not reports:
             return Folded((), (), {})
-        before = Carried.from_data(store.state_before(connection, name, reports[0].key.start))
+        before = Carried.from_data(store.state_before(connection, name, reports[0].key.end))
         judged, ledger = judge(reports, before.ledger, self._limits)
         end, unused = reports[0].key.end, store.unused_events(connection, name)
         circumstances = before.since(unused, (now - end) / SECOND)
@@ -257,19 +296,3 @@ def _judge(
         kept = None if segment else runtime.kept(None if sample is None else thinned(sample))
         outcomes.append(Outcome(report, profile, kept))
     return outcomes
-
-
-def _progress(standing: Standing, snapshot: Snapshot, ends: Mapping[Partition, int]) -> list[Progress]:
-    """Return how far a model version has come in every partition of the topics that carry it."""
-    streams = {seen.partition.stream for seen in standing.seen}
-    known = {seen.partition: seen for seen in standing.seen}
-    out = []
-    for partition in sorted(p for p in ends if p.stream in streams):
-        offset, progressed = snapshot.offsets.get(partition, (-1, 0))
-        is_read = offset >= ends[partition]
-        seen = known.get(partition)
-        if seen is None:
-            out.append(Progress(None, progressed, is_read))
-        else:
-            out.append(Progress(seen.event_time, seen.seen, is_read))
-    return out

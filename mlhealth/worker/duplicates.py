@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 from mlhealth.events.messages import Partition
 from mlhealth.store.event_ids import IdPlace, NewIds
 
-MOST = 5_000_000
-"""Ids remembered per window and partition (40 MB); those beyond are not looked for."""
+MOST = 20_000_000
+"""Ids that a worker remembers (160 MB); those beyond are not known again."""
 
 
 class EventIds:
-    """The hashes of all ids seen in open windows."""
+    """The hashes of all ids seen in open windows; `held`: how many."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._known: dict[IdPlace, NDArray[np.uint64]] = {}
         self._fresh: dict[IdPlace, list[NDArray[np.uint64]]] = {}
+        self.held = 0
 
     def new(self, place: IdPlace, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Return which of a batch's keys, shape (n,), are seen for the first time, and remember those."""
@@ -30,7 +32,8 @@ class EventIds:
         is_known = known[np.minimum(found, len(known) - 1)] == distinct if len(known) else found < 0
         first[at[~is_known]] = True
         added = distinct[~is_known]
-        if len(added) and len(known) + len(added) <= MOST:
+        if len(added) and self.held + len(added) <= self._most:
+            self.held += len(added)
             self._known[place] = np.insert(known, found[~is_known], added)
             self._fresh.setdefault(place, []).append(added)
         return first
@@ -40,7 +43,9 @@ class EventIds:
         by_place: dict[IdPlace, list[NDArray[np.uint64]]] = {}
         for one in stored:
             by_place.setdefault(one.place, []).append(one.hashes)
-        self._known |= {place: np.unique(np.concatenate(parts)) for place, parts in by_place.items()}
+        self._keep(
+            self._known | {place: np.unique(np.concatenate(parts)) for place, parts in by_place.items()}
+        )
 
     def fresh(self, offsets: Mapping[Partition, int]) -> list[NewIds]:
         """Return what the next checkpoint must add, which stands at these offsets."""
@@ -57,13 +62,19 @@ class EventIds:
     def forget(self, partitions: Collection[Partition]) -> None:
         """Drop everything of these partitions."""
         gone = set(partitions)
-        self._known = {k: v for k, v in self._known.items() if k.partition not in gone}
+        self._keep({k: v for k, v in self._known.items() if k.partition not in gone})
         self._fresh = {k: v for k, v in self._fresh.items() if k.partition not in gone}
 
     def retire(self, model: str, version: str, before: int) -> None:
         """Forget windows of a model version that start before `before`."""
-        self._known = {
-            k: v
-            for k, v in self._known.items()
-            if (k.model, k.version) != (model, version) or k.start >= before or k in self._fresh
-        }
+        self._keep(
+            {
+                k: v
+                for k, v in self._known.items()
+                if (k.model, k.version) != (model, version) or k.start >= before or k in self._fresh
+            }
+        )
+
+    def _keep(self, known: dict[IdPlace, NDArray[np.uint64]]) -> None:
+        self._known = known
+        self.held = sum(map(len, known.values()))

@@ -70,13 +70,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Terms:
-    """How rows are taken: into windows of length `size`; of `wanted` windows only; `ids` to leave repeated rows out."""
+    """How rows are taken: into panes of length `size`; of `wanted` panes only; `ids` to know repeated rows.
+
+    `keeps_repeated`: they are counted and stay.
+    """
 
     size: int
     runtime_at: RuntimeAt
     count: CountRows = field(default=lambda partition, outcome, rows: None)
     wanted: Wanted | None = None
     ids: EventIds | None = None
+    keeps_repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,9 @@ class OpenProfiles:
                 terms.count(pane.partition, "waiting", len(pane.rows))
                 continue
             mine = pane if terms.ids is None else _first_seen(rows, pane, terms.ids)
-            terms.count(pane.partition, "duplicate", len(pane.rows) - len(mine.rows))
+            repeated = len(pane.rows) - len(mine.rows)
+            terms.count(pane.partition, "repeated" if terms.keeps_repeated else "duplicate", repeated)
+            mine = pane if terms.keeps_repeated else mine
             terms.count(pane.partition, "accepted", len(mine.rows))
             if len(mine.rows):
                 by_runtime.setdefault(runtime.baseline.hash, (runtime, []))[1].append(mine)

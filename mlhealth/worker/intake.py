@@ -14,7 +14,7 @@ from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.records import Rejection
-from mlhealth.sources.base import Address, DeadLetter, Mark, Poll
+from mlhealth.sources.base import Address, DeadLetter, Gap, Mark, Poll
 from mlhealth.store.checkpoints import (
     Advance,
     Checkpoint,
@@ -39,10 +39,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Log:
-    """How far one partition has come: at the last checkpoint (None: never), and now."""
+    """How far one partition has come: at the last checkpoint (None: never), and now.
+
+    `is_anew`: the log was made anew since that checkpoint, so `position` may lie before it.
+    """
 
     checkpoint: int | None
     position: int
+    is_anew: bool = False
 
 
 class Intake:
@@ -78,6 +82,11 @@ class Intake:
     def open_partials(self) -> int:
         """How many partial profiles are held."""
         return len(self._open)
+
+    @property
+    def event_ids(self) -> int:
+        """How many ids are remembered, to know repeated events."""
+        return self._ids.held
 
     @property
     def halves(self) -> int:
@@ -152,6 +161,14 @@ class Intake:
         if partition in self._logs:
             self._logs[partition].position = position
 
+    def skip(self, gap: Gap) -> None:
+        """Go on behind messages that are gone, and count them with the next checkpoint."""
+        self.place(gap.partition, gap.next)
+        if gap.next >= gap.first:
+            self._ledger.count(gap.partition, Address("", ""), "gap", gap.next - gap.first)
+        elif gap.partition in self._logs:
+            self._logs[gap.partition].is_anew = True
+
     def flush(self, now: int, least: int = 0) -> None:
         """Decode and profile what waits, of each model version of which at least so many bytes do.
 
@@ -192,7 +209,7 @@ class Intake:
             self._open.add(
                 Rows(address, messages, decoded.batch.take(keep), decoded.message[keep]),
                 Terms(
-                    runtime.spec.size,
+                    runtime.spec.pane,
                     lambda start: self._models.at(address.model, address.version, start),
                     wanted=lambda partition, start: self._rebuilding.wants(
                         (address.model, address.version, start), partition
@@ -225,10 +242,11 @@ class Intake:
         self._open.add(
             Rows(address, messages, batch, message),
             Terms(
-                runtime.spec.size,
+                runtime.spec.pane,
                 lambda start: self._models.at(address.model, address.version, start),
                 lambda partition, outcome, rows: self._ledger.count(partition, address, outcome, rows),
-                ids=self._ids if runtime.config.duplicates == "remove" else None,
+                ids=self._ids if runtime.knows_repeated else None,
+                keeps_repeated=runtime.config.duplicates == "count",
             ),
         )
 
@@ -265,7 +283,8 @@ class Intake:
         key = (mark.address.model, mark.address.version, mark.partition)
         known = self._seen.get(key)
         latest = mark.event_time if known is None else max(mark.event_time, known.event_time)
-        self._seen[key] = Seen(*key, latest, now)
+        # A clock that was set back, and is put right later, must not make this look like a long silence.
+        self._seen[key] = Seen(*key, latest, now if known is None else max(now, known.seen))
         self._fresh.add(key)
 
     def checkpoint(self, owner: str, now: int) -> Checkpoint | None:
@@ -275,6 +294,7 @@ class Intake:
         for stored in whole:
             self._open.ensure(stored, self._models.ready(stored.key.baseline).layout)
         changed = {stored.key.partition for stored in whole}
+        changed |= {p for p, log in self._logs.items() if log.is_anew}
         advances = [
             a for a in advances if a.previous is None or a.previous < a.next or a.partition in changed
         ]
@@ -291,6 +311,7 @@ class Intake:
             self._labels.waiting,
             self._halves.changes(),
             self._ids.fresh({p: log.position for p, log in self._logs.items()}),
+            {stored.key for stored in whole},
         )
 
     def late(self, refused: Collection[PartialKey]) -> list[Count]:
@@ -300,7 +321,8 @@ class Intake:
     def saved(self, checkpoint: Checkpoint, refused: Sequence[PartialKey]) -> None:
         """Note that a checkpoint was written, all but the refused partials."""
         for advance in checkpoint.advances:
-            self._logs[advance.partition].checkpoint = advance.next
+            log = self._logs[advance.partition]
+            log.checkpoint, log.is_anew = advance.next, False
         self._open.saved(checkpoint.partials, refused)
         self._fresh.clear()
         self._labels.clear()

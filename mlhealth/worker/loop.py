@@ -65,7 +65,7 @@ class Worker(Owner):
         self._name = name
         self._pace = pace or Pace()
         self._fault = fault
-        self._next_checkpoint = 0
+        self._last_checkpoint = 0
         self._began = parts.clock.now()
         self._is_closing = False
         self._is_paused = False
@@ -101,11 +101,13 @@ class Worker(Owner):
         if parts.intake.buffered >= self._pace.buffer_bytes:
             parts.intake.flush(now)
         parts.metrics.buffered_bytes.set(parts.intake.buffered)
-        if now >= self._next_checkpoint or parts.intake.labels >= self._pace.labels:
+        # A clock that was set back must not put the next checkpoint off by as much.
+        is_early = 0 <= now - self._last_checkpoint < self._pace.checkpoint
+        if not is_early or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
             self._beat(now)
             self._is_closing = True
-            self._next_checkpoint = now + self._pace.checkpoint
+            self._last_checkpoint = now
         if self._is_closing:
             self._is_closing = not all(
                 closed.is_done for closed in self.close_windows(self._pace.close_seconds)
@@ -164,6 +166,7 @@ class Worker(Owner):
                 parts.intake.retire(*closed.name, closed.final_end)
             tell_closed(parts.metrics, closed, parts.clock.now())
         parts.metrics.open_partials.set(parts.intake.open_partials)
+        parts.metrics.event_ids.set(parts.intake.event_ids)
         tell_lag(parts.metrics, parts.closer.behind, parts.intake.partitions)
         return done
 
@@ -186,13 +189,21 @@ class Worker(Owner):
         logger.info("gave up partitions %s", _names(partitions))
 
     def gap(self, gap: Gap) -> None:
+        self._parts.intake.skip(gap)
+        if gap.next < gap.first:
+            logger.error(
+                "%s: ends before offset %d, where reading stood: the topic was made anew and is read from offset %d",
+                gap.partition,
+                gap.first,
+                gap.next,
+            )
+            return
         logger.error(
             "%s: offsets %d to %d are gone; their events were never read",
             gap.partition,
             gap.first,
             gap.next - 1,
         )
-        self._parts.intake.place(gap.partition, gap.next)
         self._parts.metrics.gap_records.labels(gap.partition.topic, str(gap.partition.number)).inc(
             gap.next - gap.first
         )

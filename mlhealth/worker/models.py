@@ -48,6 +48,11 @@ class Runtime:
         return self.baseline.layout
 
     @property
+    def knows_repeated(self) -> bool:
+        """Whether events that come again are looked for: by their id, so only where they have one."""
+        return self.config.duplicates != "keep" and self.baseline.schema.id is not None
+
+    @property
     def reading(self) -> Reading:
         """How messages of this model version are read."""
         return Reading(self.baseline.schema, self.config.payload, self._registry)
@@ -97,7 +102,15 @@ class Runtime:
 
 def window_spec(config: ModelConfig) -> WindowSpec:
     """Return how a model's windows are cut."""
-    return WindowSpec(config.window, config.lateness, config.revise, config.allowance, config.empty_windows)
+    return WindowSpec(
+        config.size,
+        config.lateness,
+        config.revise,
+        config.allowance,
+        config.empty_windows,
+        step=config.pane,
+        rows=config.rows or 0,
+    )
 
 
 class Models:

@@ -18,7 +18,7 @@ from mlhealth.worker.folding import Carried, LimitsOf, fold, judge
 
 @dataclass(frozen=True)
 class Folded:
-    """Reports as judged, what the rules made of them, and states by the start of the window after.
+    """Reports as judged, what the rules made of them, and the state after each, by its end.
 
     `rewritten`: the next revisions of later windows whose verdict has changed by it, every report of each.
     """
@@ -42,8 +42,7 @@ def refolded(
     """
     if not revised:
         return Folded((), (), {})
-    start = revised[0].key.start
-    before = Carried.from_data(store.state_before(connection, name, start))
+    before = Carried.from_data(store.state_before(connection, name, revised[0].key.end))
     told = Carried.from_data(store.state_before(connection, name, 2**62))
     following: list[WindowReport] = []
     stored: list[WindowReport] = []
@@ -52,7 +51,7 @@ def refolded(
     under: dict[int, Circumstances] = {}
     for report in _with_what_follows(connection, name, revised):
         end = report.key.end
-        stood = Carried.from_data(store.state_at(connection, name, end))
+        stood = Carried.from_data(store.state_after(connection, name, end))
         under[end] = stood.circumstances
         judged, ledger = judge([report], state.ledger, limits)
         _, after = fold(rules, judged, state.rules, stood.circumstances)

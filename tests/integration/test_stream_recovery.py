@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, SECOND
 from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.events.messages import Partition
 from mlhealth.metrics import Metrics
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
@@ -19,7 +21,10 @@ from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.sources.several import SeveralSources
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
+from mlhealth.store.event_ids import IdPlace
 from mlhealth.store.tables import counters, partials, reports
+from mlhealth.worker.duplicates import EventIds
+from mlhealth.worker.loop import Pace
 from mlhealth.worker.telling import set_aside
 from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, run, small_config
 
@@ -128,7 +133,7 @@ def test_no_event_is_unknown_after_its_baseline_was_activated(tmp_path: Path, ba
 
 
 def test_a_clock_set_back_changes_no_report(bench: Bench, tmp_path: Path) -> None:
-    """Wall time that jumps back an hour only delays the look: the reports are those of a steady clock."""
+    """Wall time that jumps back an hour, and is put right later, changes nothing in any report."""
     events = loan_events(900)
     source = MemorySource(log_of(bench, events), poll_records=100)
     worker = bench.worker(source)
@@ -137,7 +142,7 @@ def test_a_clock_set_back_changes_no_report(bench: Bench, tmp_path: Path) -> Non
     for _ in range(10):
         bench.clock.advance(SECOND)
         worker.turn()
-    bench.clock.advance(2 * HOUR)
+    bench.clock.advance(HOUR)
     for _ in range(20):
         bench.clock.advance(SECOND)
         worker.turn()
@@ -149,6 +154,38 @@ def test_a_clock_set_back_changes_no_report(bench: Bench, tmp_path: Path) -> Non
     expected = {key: (r.rows, r.estimates) for key, r in told(calm.database).items() if r.rows}
     assert {key: (r.rows, r.estimates) for key, r in told(bench.database).items() if r.rows} == expected
     calm.database.close()
+
+
+def test_a_clock_set_back_puts_off_no_checkpoint(bench: Bench) -> None:
+    """Checkpoints go on at their pace, and silent partitions are found idle, however far the clock went back."""
+    log = log_of(bench, loan_events(900))
+    source = MemorySource(log, poll_records=100)
+    worker = bench.worker(source)
+    worker._pace = Pace(checkpoint=5 * SECOND, poll_seconds=0.01)
+    run(worker, source, bench.clock, 2)
+    bench.clock.advance(-HOUR)
+    for _ in range(20):
+        bench.clock.advance(SECOND)
+        worker.turn()
+    assert outcomes(bench.database) == {"accepted": 900}
+    closed = sum(r.rows for (segment, _), r in told(bench.database).items() if not segment)
+    assert closed == 600
+    for _ in range(20):
+        bench.clock.advance(30 * SECOND)
+        worker.turn()
+    closed = sum(r.rows for (segment, _), r in told(bench.database).items() if not segment)
+    assert closed == 900
+
+
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(bench: Bench) -> None:
+    """A log that ends before the checkpoint is another log: all of it is read, and its offset is kept from then on."""
+    first = MemorySource(log_of(bench, loan_events(400), count=1))
+    run(bench.worker(first), first, bench.clock, 2)
+    log = log_of(bench, loan_events(100, first=400), count=1)
+    for _ in range(2):
+        again = MemorySource(log)
+        run(bench.worker(again, "second"), again, bench.clock, 2)
+    assert outcomes(bench.database) == {"accepted": 500}
 
 
 def test_an_event_far_ahead_moves_no_watermark(bench: Bench) -> None:
@@ -235,6 +272,31 @@ def test_dead_letters_are_counted_where_they_are_written(bench: Bench) -> None:
     set_aside(MemorySource(log), letters, uncounted)
     assert counted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) == 1
     assert uncounted.registry.get_sample_value("mlhealth_dead_letters_total", {"topic": "t"}) is None
+
+
+def test_repeated_events_are_counted(bench: Bench) -> None:
+    """Unless told otherwise, events that come twice stay in their window, and how many they are is known."""
+    events = loan_events(600)
+    log = log_of(bench, [*events, *events[:50]], count=1)
+    source = MemorySource(log, poll_records=100)
+    run(bench.worker(source), source, bench.clock, 3)
+    again = MemorySource(log, poll_records=100)
+    run(bench.worker(again, "after a crash"), again, bench.clock, 20)
+    assert outcomes(bench.database) == {"accepted": 650, "repeated": 50}
+
+
+def test_ids_are_remembered_up_to_a_limit() -> None:
+    """What a worker remembers is bounded; ids beyond are taken for new, and room comes back with closed windows."""
+    ids, place = EventIds(most=100), IdPlace("loans", "1", 0, Partition("t", 0))
+    keys = np.arange(100, dtype=np.uint64)
+    assert ids.new(place, keys[:80]).all()
+    assert not ids.new(place, keys[:80]).any()
+    assert ids.new(place, keys[60:]).sum() == 20
+    ids.new(place, keys + 200)
+    assert ids.held == 100
+    ids.saved()
+    ids.retire("loans", "1", 1)
+    assert ids.held == 0
 
 
 def test_repeated_events_are_left_out_on_request(bench: Bench, tmp_path: Path) -> None:

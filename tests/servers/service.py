@@ -104,10 +104,14 @@ class StreamService:
         with self.database() as database, database.read() as connection:
             return {row[0]: int(row[1]) for row in connection.execute(query)}
 
+    def rows(self) -> int:
+        """Return of how many rows the latest reports speak."""
+        return sum(report.rows for report in self.reports())
+
     def wait_for(self, rows: int, *, timeout: float = 120.0) -> None:
         """Wait until reports speak of so many rows."""
         wait_until(
-            lambda: sum(report.rows for report in self.reports()) >= rows,
+            lambda: self.rows() >= rows,
             what=f"{rows} rows in reports; {self.process.log_tail()}",
             timeout=timeout,
             interval=0.25,
