@@ -160,8 +160,19 @@ def _tls(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _excerpt(answer: Answer) -> str:
+    """Return what a refusal says in words: a JSON object's `message`, where it has one."""
     kind = answer.headers.get("content-type", "")
     if "json" not in kind and "text/plain" not in kind:
         return ""
-    text = " ".join(answer.body[:300].decode("utf-8", "replace").split())
+    text = _message(answer.body) or answer.body[:300].decode("utf-8", "replace")
+    text = " ".join(text.split())[:300]
     return f": {text}" if text else ""
+
+
+def _message(body: bytes) -> str | None:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    message = said.get("message") if isinstance(said, dict) else None
+    return message if isinstance(message, str) else None

@@ -301,6 +301,7 @@ def load(path: Path | str, environment: Mapping[str, str] | None = None) -> Conf
             "rules": tuple(str(base / rule) for rule in config.rules),
             "store": _located(config.store, base),
             "sources": tuple(_beside(source, base) for source in config.sources),
+            "training": {name: _with_template(given, base) for name, given in config.training.items()},
         }
     )
 
@@ -347,6 +348,16 @@ def _beside(source: SourceConfig, base: Path) -> SourceConfig:
         return source
     files = source.files.model_copy(update={"folder": str(base / source.files.folder)})
     return source.model_copy(update={"files": files})
+
+
+def _with_template(training: TrainingConfig, base: Path) -> TrainingConfig:
+    """Return a training service with a template relative to the configuration made absolute."""
+    if training.kubernetes is None:
+        return training
+    template = str(base / training.kubernetes.template)
+    return training.model_copy(
+        update={"kubernetes": training.kubernetes.model_copy(update={"template": template})}
+    )
 
 
 def _located(store: str, base: Path) -> str:

@@ -21,6 +21,7 @@ from mlhealth.config.receivers import TRAINING_KINDS, TrainingConfig
 from mlhealth.errors import ConfigError, DeliveryError, PermanentError
 from mlhealth.records import RetrainingRequest, RetrainingStatus
 from tests.alert_rules import design_rules, window
+from tests.strict_kubernetes import Cluster, trainjob_problem
 from tests.strict_receiver import Answer, Reply, Request, StrictReceiver, receiver
 
 SECRET = "whsec_c2VjcmV0LW9mLXRoZS10cmFpbmluZy1zZXJ2aWNl"
@@ -118,28 +119,20 @@ def ray(jobs: TrainingJobs) -> Callable[[Request], Answer]:
 
 
 def kubernetes(jobs: TrainingJobs) -> Callable[[Request], Answer]:
-    """An API server, a fake of ours: create, get, conflict, unknown kinds."""
-    collection = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/training/trainjobs"
+    """The fake API server, whose TrainJobs do as the memory says."""
+    cluster = Cluster({"trainer.kubeflow.org/v1alpha1/trainjobs": trainjob_problem})
 
     def judge(asked: Request) -> Answer:
-        if asked.headers.get("authorization") != "Bearer t0ken":
-            return Reply(401)
-        if asked.method == "GET":
-            job = asked.path.rpartition("/")[2]
-            if job not in jobs.jobs:
-                return Reply(404)
-            ended = {"SUCCEEDED": "Complete", "FAILED": "Failed"}.get(jobs.jobs[job])
+        for name in cluster.objects:
+            ended = {"SUCCEEDED": "Complete", "FAILED": "Failed"}.get(jobs.jobs.get(name, ""))
             conditions = [{"type": ended, "status": "True", "message": "m"}] if ended else []
-            return Reply(200, json.dumps({"metadata": {}, "status": {"conditions": conditions}}).encode())
-        if asked.path != collection:
-            return Reply(404)
-        made = asked.json
-        labels = made["metadata"]["labels"]
-        if made["metadata"]["namespace"] != "training" or labels["kueue.x-k8s.io/queue-name"] != "gpus":
-            return Reply(422)
-        return (
-            Reply(201) if jobs.add(made["metadata"]["name"]) else Reply(409, b'{"reason": "AlreadyExists"}')
-        )
+            cluster.say(name, {"conditions": conditions})
+        answer = cluster.judge(asked)
+        if isinstance(answer, Reply) and answer.status == 201:
+            made = asked.json["metadata"]
+            assert made["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+            jobs.add(made["name"])
+        return answer
 
     return judge
 
