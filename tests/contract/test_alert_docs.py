@@ -75,7 +75,7 @@ def test_every_receivers_page_can_be_copied(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", TRAINING_KINDS)
 def test_every_training_services_page_can_be_copied(kind: str, tmp_path: Path) -> None:
-    """Each training service has a page whose example makes an adapter; over HTTP it takes a request to the strict one."""
+    """Each training service has a page whose example makes an adapter; over HTTP it takes a request to the fake."""
     first, *rest = blocks(DOCS / "training" / f"{kind}.md")
     if kind == "kubernetes":
         (tmp_path / "train.yaml").write_text(rest[0])
