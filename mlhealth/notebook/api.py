@@ -176,7 +176,12 @@ def _scorer_of(scorer: ScorerLike, schema: ModelSchema, rows: Rows) -> Scorer:
 def _micros(window: str | timedelta) -> int:
     if isinstance(window, str):
         return parse_duration(window)
-    micros = window // timedelta(microseconds=1)
+    try:
+        micros = window // timedelta(microseconds=1)
+    except TypeError:
+        raise ConfigError(
+            f"window is {window!r}; give a length of time such as '1d', or window_rows"
+        ) from None
     if micros <= 0:
         raise ConfigError(f"window is {window}; it must be longer than nothing")
     return micros

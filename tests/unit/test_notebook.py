@@ -203,6 +203,8 @@ def test_mistakes_are_told_in_one_line(baseline: mh.Baseline, production: pd.Dat
         baseline.estimate(production.drop(columns="at"), window="1d")
     with pytest.raises(mh.MlhealthError, match=r"production: there is no column 'y_pred'"):
         baseline.estimate(production.drop(columns="y_pred"), window_rows=500)
+    with pytest.raises(mh.MlhealthError, match=r"window is 1000; .* or window_rows"):
+        baseline.estimate(production, window=1000)  # type: ignore[arg-type]
     with pytest.raises(mh.MlhealthError, match="must be longer than nothing"):
         baseline.estimate(production, window=timedelta(0))
     with pytest.raises(mh.MlhealthError, match=r"schema:.*columns"):
