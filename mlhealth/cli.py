@@ -36,6 +36,7 @@ GROUPS = (
     "store",
     "deadletter",
     "token",
+    "forget",
     "doctor",
 )
 

@@ -10,6 +10,7 @@ from mlhealth.api import (
     baseline_routes,
     cloud_events,
     failures,
+    forget_routes,
     forms,
     ingest,
     label_routes,
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(version_routes.router)
     app.include_router(approve.router)
     app.include_router(token_routes.router)
+    app.include_router(forget_routes.router)
     app.include_router(baseline_routes.router)
     app.include_router(trust.router)
     app.include_router(live.router)

@@ -32,6 +32,7 @@ EXAMPLES = {
     "demo": "mlhealth demo --data churn.csv --target churned --time day",
     "doctor": "mlhealth doctor -c mlhealth.yaml",
     "estimate": "mlhealth estimate production.parquet --baseline baseline --window 1d",
+    "forget": "mlhealth forget app-17 app-18 --model loan-default",
     "grafana export": "mlhealth grafana export provisioning/",
     "grafana push": "mlhealth grafana push http://grafana:3000 --token TOKEN",
     "import": "mlhealth import nannyml nann.yml --model loan-default",

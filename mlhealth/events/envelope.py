@@ -46,7 +46,7 @@ def unpacked(value: bytes) -> Half:
     head, _, data = value[len(_MARK) :].partition(b"\n")
     try:
         identity, kind, time, content_type, model = orjson.loads(head)
-    except ValueError:
+    except (ValueError, TypeError):
         raise DataError("not a CloudEvent: its head is damaged") from None
     return Half(str(identity), str(kind), str(time), str(content_type), data, str(model))
 

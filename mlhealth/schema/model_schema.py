@@ -107,8 +107,8 @@ def canonical_text(value: object) -> str:
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "1" if value else "0"
+    if isinstance(value, int):
+        return str(int(value))
     number = float(value) if hasattr(value, "__float__") else None
     if number is not None and number.is_integer():
         return str(int(number))

@@ -12,6 +12,7 @@ from mlhealth.errors import ConflictError
 from mlhealth.store import (
     alert_tables,
     event_ids,
+    forgetting,
     half_tables,
     inbox_tables,
     label_tables,
@@ -30,6 +31,7 @@ TABLES = (
     tables,
     alert_tables,
     event_ids,
+    forgetting,
     token_tables,
     inbox_tables,
     label_tables,

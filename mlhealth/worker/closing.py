@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from mlhealth.alerts.rules import RuleSet
@@ -26,6 +28,7 @@ from mlhealth.store import labels
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Settling, Snapshot, Standing
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
+from mlhealth.store.forgetting import forgotten_keys, without
 from mlhealth.store.revising import revise
 from mlhealth.window_plan import Due, Plan, Told, needed_from, plan
 from mlhealth.windows import Progress, Silence, WindowSpec, watermark
@@ -37,6 +40,7 @@ from mlhealth.worker.refolding import Folded, refolded
 
 logger = logging.getLogger(__name__)
 
+Keys = NDArray[np.uint64]
 Ends = Callable[[], Mapping[Partition, int]]
 """Asks the source for the end of each of its partitions, now."""
 
@@ -214,7 +218,8 @@ class Closer:
             parts = store.parts(connection, name, due.start, due.end)
             revision = store.next_revision(connection, name, due.start)
             known = labels.changes(connection, name[0])
-            outcomes = self._outcomes(name, due, parts, revision)
+            gone = forgotten_keys(connection, name[0])
+            outcomes = self._outcomes(name, due, (parts, gone), revision)
             reports = self._labelled(connection, outcomes) if known else [o.report for o in outcomes]
             folded = (
                 self._fold(connection, name, reports, now)
@@ -234,8 +239,10 @@ class Closer:
         return _Done(folded.reports, sum(part.rows for part in parts if part.segment == ""))
 
     def _outcomes(
-        self, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
+        self, name: ModelVersion, due: Due, found: tuple[Sequence[store.Part], Keys], revision: int
     ) -> list[Outcome]:
+        """Return the outcomes of a window's parts; `found` holds them, and the keys of forgotten events."""
+        parts, gone = found
         names = list(dict.fromkeys(part.baseline for part in parts))
         runtimes = [self._models.ready(name) for name in names]
         if not runtimes:
@@ -245,7 +252,11 @@ class Closer:
             outcome
             for runtime in runtimes
             for outcome in _judge(
-                runtime, name, due, [p for p in parts if p.baseline == runtime.baseline.hash], revision
+                runtime,
+                name,
+                due,
+                (_merged(runtime, [p for p in parts if p.baseline == runtime.baseline.hash]), gone),
+                revision,
             )
         ]
 
@@ -275,10 +286,8 @@ class Closer:
         return self._models.ready(baseline).limits
 
 
-def _judge(
-    runtime: Runtime, name: ModelVersion, due: Due, parts: Sequence[store.Part], revision: int
-) -> list[Outcome]:
-    """Return the reports of a window, the overall one first, then one per segment."""
+def _merged(runtime: Runtime, parts: Sequence[store.Part]) -> dict[str, WindowProfile]:
+    """Return a window's profiles by segment, the overall one first."""
     merged: dict[str, WindowProfile] = {"": WindowProfile.empty(runtime.layout)}
     for part in parts:
         profile = WindowProfile.from_bytes(part.profile, runtime.layout)
@@ -286,8 +295,21 @@ def _judge(
     for column in runtime.segments:
         for segment in column.segments[:-1]:
             merged.setdefault(segment, WindowProfile.empty(runtime.layout))
-    overall = merged[""]
-    sample = overall.standing_sample
+    return merged
+
+
+def _judge(
+    runtime: Runtime,
+    name: ModelVersion,
+    due: Due,
+    found: tuple[dict[str, WindowProfile], Keys],
+    revision: int,
+) -> list[Outcome]:
+    """Return the reports of a window, the overall one first, then one per segment; forgotten events drop out."""
+    merged, gone = found
+    if merged[""].sample is not None:
+        merged[""] = replace(merged[""], sample=without(merged[""].sample, gone))
+    sample = merged[""].standing_sample
     outcomes = []
     for segment, profile in merged.items():
         key = WindowKey(*name, segment, due.start, due.end)

@@ -17,6 +17,7 @@ from mlhealth.events.batch import WEIGHT
 from mlhealth.events.formats.base import formats
 from mlhealth.events.messages import Messages, Partition
 from tests.format_writers import LOANS, WRITERS, Shape, decoded
+from tests.fuzzing import Fuzzer
 from tests.strategies import SCHEMA, contents
 
 NAMES = sorted(formats())
@@ -178,6 +179,33 @@ def test_no_json_breaks_a_format(name: str, request: object, response: object) -
         ],
     }
     _account(name, shapes[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_thousand_damaged_messages_break_nothing(name: str) -> None:
+    """A share of what `make bench-fuzz` sends: no exception, no slow case, no reason that a sender can fill."""
+    found = Fuzzer(name).run(2_000)
+    assert found.inputs == 2_000
+    assert found.crashes == []
+    assert found.slow == []
+    assert found.rows > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seldon", b"CE1 7\nx"),
+        ("sagemaker", (b'{"captureData": {"endpointInput": {"data": "1,eu,1", "encoding": "CSV"}, "endpointOutput": '
+         b'{"data": "1,0.5", "encoding": "CSV"}}, "eventMetadata": {"eventId": [1.5]}}')),
+        ("json", b'{"y_pred": ' + b"9" * 400 + b"}"),
+        ("inference", b'{"request": {"instances": [{"income": 1, "' + b"x" * 999 + b'": {}}]}, "response": 1}'),
+        ("inference", b'{"request": {"inputs": [{"name": "' + b"x" * 999 + b'", "shape": 1}]}, "response": 1}'),
+    ],
+)  # fmt: skip
+def test_what_fuzzing_found_stays_mended(name: str, value: bytes) -> None:
+    """Inputs that once raised, or filled the reason of their rejection."""
+    found = decoded(name, messages_of([value]))
+    assert all(len(rejection.reason) < 200 for rejection in found.rejections)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -52,6 +52,7 @@ def _exchange(row: object) -> Exchange | str:
     fraction = row.get("sampling_fraction")
     if fraction is not None and not isinstance(fraction, int | float):
         return "sampling_fraction: not a number"
+    fraction = None if fraction is None else float(fraction)
     return Exchange(_body(row["request"]), _body(row.get("response")), identity, moment, fraction)
 
 

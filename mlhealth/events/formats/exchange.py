@@ -77,7 +77,7 @@ class _Gathered:
             self._faults.append((position, row, exchange))
             return 1
         try:
-            n, columns = columns_of(exchange, self._reading)
+            n, columns = columns_of(exchange, self._reading, self._wanted)
         except (DataError, *BROKEN) as error:
             self._faults.append((position, row, _reason(error)))
             return 1
@@ -92,11 +92,10 @@ class _Gathered:
 
     def _extend(self, n: int, columns: Columns) -> None:
         for name, values in columns.items():
-            if name in self._wanted:
-                known = self._columns.get(name)
-                if known is None:
-                    known = self._columns[name] = [None] * self._rows
-                known.extend(values)
+            known = self._columns.get(name)
+            if known is None:
+                known = self._columns[name] = [None] * self._rows
+            known.extend(values)
         self._rows += n
         for known in self._columns.values():
             if len(known) < self._rows:
@@ -122,10 +121,13 @@ class _Gathered:
         return decoded(messages, schema, records)
 
 
-def columns_of(exchange: Exchange, reading: Reading) -> tuple[int, Columns]:
-    """Return the rows of an exchange, and its columns, all of that length; raises DataError or `BROKEN`."""
-    columns = dict(request_columns(exchange.request, reading))
-    columns.update(answer_columns(exchange.answer, reading))
+def columns_of(exchange: Exchange, reading: Reading, names: frozenset[str]) -> tuple[int, Columns]:
+    """Return the rows of an exchange, and its columns of these names, all of that length.
+
+    Raises DataError or `BROKEN`. Whatever else is there is not looked at, and no reason names it.
+    """
+    found = {**request_columns(exchange.request, reading), **answer_columns(exchange.answer, reading)}
+    columns = {name: values for name, values in found.items() if name in names}
     if not columns:
         raise DataError("neither request nor response has a column that the schema names")
     lengths = {name: len(values) for name, values in columns.items()}

@@ -30,9 +30,8 @@ def _exchange(line: bytes) -> Exchange | str:
     try:
         captured, told = record["captureData"], record["eventMetadata"]
         request, answer = _part(captured["endpointInput"]), _part(captured["endpointOutput"])
-        return Exchange(
-            request, answer, told.get("inferenceId") or told["eventId"], told.get("inferenceTime")
-        )
+        identity = str(told.get("inferenceId") or told["eventId"])
+        return Exchange(request, answer, identity, told.get("inferenceTime"))
     except (KeyError, TypeError, AttributeError):
         return "captureData.endpointInput, captureData.endpointOutput and eventMetadata.eventId are needed"
     except (DataError, ValueError) as error:

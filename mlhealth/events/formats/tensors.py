@@ -11,6 +11,7 @@ from typing import Any
 from mlhealth.errors import DataError
 
 _INTEGERS = ("BOOL", "INT", "UINT", "BYTES", "STRING")
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +34,26 @@ class Tensor:
         return self.values if self.width == 1 else self.values[number :: self.width]
 
 
+def _shown(text: str) -> str:
+    """Return so much of a text that a sender chose as may stand in a reason, which is kept."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def tensor(data: Mapping[str, Any]) -> Tensor:
     """Return a tensor as V2's JSON writes it; `data` may be nested or flat. Raises DataError."""
     name = str(data["name"])
     shape = data.get("shape")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n >= 0 for n in shape):
-        raise DataError(f"tensor {name}: the shape must be a list of whole numbers")
+        raise DataError(f"tensor {_shown(name)}: the shape must be a list of whole numbers")
     values = data.get("data")
     if not isinstance(values, list):
-        raise DataError(f"tensor {name}: has no data; binary data needs the protobuf form")
+        raise DataError(f"tensor {_shown(name)}: has no data; binary data needs the protobuf form")
     while values and isinstance(values[0], list):
         values = list(chain.from_iterable(values))
     width = prod(shape[1:])
     if len(values) != shape[0] * width:
         raise DataError(
-            f"tensor {name}: {len(values)} values where its shape {shape} says {shape[0] * width}"
+            f"tensor {_shown(name)}: {len(values)} values where its shape says {_shown(str(shape[0] * width))}"
         )
     return Tensor(name, str(data.get("datatype", "")).upper(), shape[0], width, values)
 
@@ -64,7 +70,7 @@ def named(
             columns.update((name, found.column(i)) for i, name in enumerate(order))
         else:
             raise DataError(
-                f"tensor {found.name}: {found.width} columns, but the features are {len(order)}; "
+                f"tensor {_shown(found.name)}: {found.width} columns, but the features are {len(order)}; "
                 "name its columns in payload.features"
             )
     return columns

@@ -166,3 +166,19 @@ def test_bodies_rates_and_failed_logins_have_limits(store: FilledStore, reach: R
     assert client.get("/healthz").status_code == 200
     statuses = [client.get("/v1/models", headers=bearer(f"mlh_{i}_x")).status_code for i in range(4)]
     assert statuses == [401, 401, 429, 429]
+
+
+def test_forgetting_needs_an_administrator_of_the_model(store: FilledStore, reach: Reach) -> None:
+    """Over HTTP the scope admin is needed, for that model; the answer says how much went."""
+    client, path = reach(application(store)), "/v1/models/loan-default/forget"
+
+    def ask(token: str, **body: object) -> httpx.Response:
+        return client.post(path, headers=bearer(token), json=body)
+
+    assert ask(token_for(store, (), "read", "operate"), ids=["a"]).status_code == 403
+    assert ask(token_for(store, ("other-",), "admin"), ids=["a"]).status_code == 403
+    admin = token_for(store, ("loan-",), "admin")
+    assert ask(admin, ids=[]).status_code == 422
+    answer = ask(admin, ids=["a"])
+    assert answer.status_code == 200
+    assert answer.json() == {"rows": 0, "labels": 0, "drawn": 0, "halves": 0, "letters": 0}
