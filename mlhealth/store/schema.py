@@ -41,9 +41,9 @@ TABLES = (
     trust_tables,
 )
 """The modules that add tables to the one `metadata`."""
-NEWEST = "0011"
+NEWEST = "0012"
 """The schema that this version of mlhealth works with: the last step in `migrations`."""
-KNOWN = (NEWEST, "0010", "0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001")
+KNOWN = (NEWEST, "0011", "0010", "0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002", "0001")
 """Every schema that can be brought up to it."""
 _LOCK = 7_310_583
 """PostgreSQL advisory lock under which one process at a time changes the schema."""

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlhealth.events.arrow_stream import written
 from mlhealth.events.batch import WEIGHT
 from mlhealth.events.formats.base import formats
 from mlhealth.events.messages import Messages, Partition
@@ -206,6 +208,17 @@ def test_what_fuzzing_found_stays_mended(name: str, value: bytes) -> None:
     """Inputs that once raised, or filled the reason of their rejection."""
     found = decoded(name, messages_of([value]))
     assert all(len(rejection.reason) < 200 for rejection in found.rejections)
+
+
+@pytest.mark.parametrize("name", ["arrow", "databricks"])
+def test_two_arrow_columns_of_one_name_are_refused(name: str) -> None:
+    """A stream in which a name stands twice is rejected: which of the two is meant cannot be known."""
+    table = pa.table([pa.array([1]), pa.array([2])], names=["y_pred", "y_pred"])
+    found = decoded(name, messages_of([written(table)]))
+    assert found.batch.rows == 0
+    assert [rejection.reason for rejection in found.rejections] == [
+        "the Arrow stream has two columns of one name"
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
