@@ -56,15 +56,21 @@ def detection(table: pd.DataFrame) -> float:
 
 
 def intervals(table: pd.DataFrame) -> dict[str, float]:
-    """Return coverage and median width of `ok` windows, the least coverage of a family, and the share not `ok`."""
+    """Return coverage and median width of `ok` windows, the least coverage of a family, and the share not `ok`.
+
+    A regressor's width is the logarithm of the interval's upper over its lower end, whatever the unit of the target.
+    """
     ok = table[(table["status"] == "ok") & table["lower"].notna()]
     if ok.empty:
         return {"cover": np.nan, "least family": np.nan, "width": np.nan, "not ok": np.nan}
+    ends = ok[["lower", "upper"]].astype(float)
+    if table["metric"].iloc[0] in LOG_METRICS:
+        ends = ends.clip(lower=1e-12).map(np.log)
     inside = (ok["lower"] <= ok["truth"]) & (ok["truth"] <= ok["upper"])
     return {
         "cover": float(inside.mean()),
         "least family": float(inside.groupby(ok["family"]).mean().min()),
-        "width": float((ok["upper"] - ok["lower"]).median()),
+        "width": float((ends["upper"] - ends["lower"]).median()),
         "not ok": 1.0 - len(ok) / len(table),
     }
 

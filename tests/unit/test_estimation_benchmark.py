@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.estimation.scoring import intervals
 from benchmarks.estimation.tables import load, split
 
 ROWS = 2_000
@@ -38,3 +39,12 @@ def test_the_folder_says_whether_order_means_anything(tmp_path: Path, told: str,
     described = {"t": {"target": "y", "task": "regression", "split": told}}
     (tmp_path / "datasets.json").write_text(json.dumps(described))
     assert load(tmp_path, "t").ordered is ordered
+
+
+@pytest.mark.parametrize(("metric", "width"), [("mae", np.log(4.0)), ("accuracy", 3.0)])
+def test_the_width_of_a_regressors_interval_has_no_unit(metric: str, width: float) -> None:
+    """It is told by the ratio of the interval's ends; that of a share by their difference."""
+    rows = pd.DataFrame({"lower": [1.0, 10.0], "upper": [4.0, 13.0 if metric == "accuracy" else 40.0]})
+    found = intervals(rows.assign(metric=metric, status="ok", truth=2.0, family="control"))
+    assert found["width"] == pytest.approx(width)
+    assert found["cover"] == 0.5
