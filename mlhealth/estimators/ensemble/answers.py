@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mlhealth.estimators.calibration import fit_calibrator
 from mlhealth.estimators.class_metrics import ClassOutcomes, evaluate_classes
 from mlhealth.estimators.ensemble.explanations import Candidate
+from mlhealth.estimators.ensemble.weights import effective_rows
 from mlhealth.estimators.loss_metrics import LossMoments, evaluate_losses, row_losses
 from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.reference import labels
@@ -44,6 +45,11 @@ STILL_FROM_LABELS = {
 STILL = 0.25
 """The same where nothing has moved: what calibrated scores leave of a row's chance of being right is label noise, which
 no other source can tell; the reference's own value adds the rows that it happens to hold."""
+WEIGHTED_FROM_LABELS = {"roc_auc": 0.5, "average_precision": 0.5, "f1": 0.0, "precision": 0.0, "recall": 0.0}
+WEIGHTED = 0.3
+"""The same for rows weighted by their columns."""
+WORTH_OF_USUAL = 600.0
+"""Weighted reference rows that tell as much of a covariate shift as calibrated confidence does."""
 MIX_UNKNOWN = 1.4
 """What the sampling error is multiplied by under label weights: the mix of labels is itself read off the window."""
 LEAST_BELIEF = 0.02
@@ -153,19 +159,42 @@ def _of_candidate(
     value, deviation = read
     deviation *= MIX_UNKNOWN if candidate.weighting == "label" else 1.0
     other = evaluate_classes(metric, outcomes).value if outcomes is not None else None
-    share = COUNTED_FROM_LABELS.get(metric, FROM_LABELS)
-    if not candidate.treated and candidate.weighting != "label":
-        if other is None or candidate.weighting == "":
-            other = usual.mean.get(metric, other)
-        if candidate.weighting == "":
-            still = usual.moved is None
-            share = (STILL_FROM_LABELS if still else UNMOVED_FROM_LABELS).get(
-                metric, STILL if still else share
-            )
-    elif not candidate.treated and outcomes is None:
+    if not candidate.treated and candidate.weighting == "label" and outcomes is None:
         # a regressor's usual method knows no mix of labels: it has no share in the value, but doubts it
-        other, share = usual.mean.get(metric), 1.0
-    return _Reading(value, value if other is None else other, share, deviation)
+        return _Reading(value, usual.mean.get(metric, value), 1.0, deviation)
+    if candidate.treated or candidate.weighting == "label":
+        share = COUNTED_FROM_LABELS.get(metric, FROM_LABELS)
+        return _Reading(value, value if other is None else other, share, deviation)
+    if other is None or candidate.weighting == "":
+        other = usual.mean.get(metric, other)
+    weighted = candidate.weighting == "covariate"
+    share = FROM_LABELS if weighted and outcomes is None else _share(candidate, metric, usual)
+    reading = _Reading(value, value if other is None else other, share, deviation)
+    if weighted and outcomes is not None:
+        return _shrunken(reading, candidate.weight, usual.first.get(metric))
+    return reading
+
+
+def _share(candidate: Candidate, metric: str, usual: Usual) -> float:
+    """Return the share read off the labels of untreated rows."""
+    if candidate.weighting == "covariate":
+        return WEIGHTED_FROM_LABELS.get(metric, WEIGHTED)
+    if usual.moved is None:
+        return STILL_FROM_LABELS.get(metric, STILL)
+    return UNMOVED_FROM_LABELS.get(metric, FROM_LABELS)
+
+
+def _shrunken(reading: _Reading, weight: Floats, usual: float | None) -> _Reading:
+    """Return a reading off weighted rows drawn to calibrated confidence, the more so the fewer rows it comes from."""
+    if usual is None:
+        return reading
+    own = effective_rows(weight)
+    kept = own / (own + WORTH_OF_USUAL)
+    return replace(
+        reading,
+        labels=kept * reading.labels + (1.0 - kept) * usual,
+        answers=kept * reading.answers + (1.0 - kept) * usual,
+    )
 
 
 def _mixture(parts: Sequence[tuple[float, _Reading]], log: bool) -> Answer:
