@@ -108,9 +108,13 @@ def read_labels(rows: Rows, weight: Floats, metric: str, window_rows: int) -> tu
 
 
 def _spread(influence: Floats, weight: Floats, window_rows: int) -> float:
-    """Return the deviation from sampling the reference and, as a reference of the window's size would, the window."""
-    effective = weight.sum() ** 2 / (weight**2).sum()
-    return float(np.sqrt((influence**2).sum() * (1.0 + effective / max(window_rows, 1))))
+    """Return the deviation from sampling the reference, and the window as a draw of its rows by their weights.
+
+    A row of share p and influence p * psi adds p^2 psi^2 for the reference's sampling and p psi^2 / n for that of the
+    window's n rows: a class that the window hardly holds counts by its few rows there, not by the reference's many.
+    """
+    share = np.maximum(weight / weight.sum(), 1e-12)
+    return float(np.sqrt((influence**2 * (1.0 + 1.0 / (share * max(window_rows, 1)))).sum()))
 
 
 def recalibrate(candidate: Candidate, window: Rows) -> ClassOutcomes:

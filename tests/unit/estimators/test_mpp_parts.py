@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from mlhealth.estimators.ensemble.answers import read_labels
 from mlhealth.estimators.ensemble.diagnosis import Column, Treated, diagnose
 from mlhealth.estimators.ensemble.dictionary import Pair, dictionary
 from mlhealth.estimators.ensemble.distance import separation, weighted_auc
@@ -16,6 +17,7 @@ from mlhealth.estimators.ensemble.screening import ks_distance
 from mlhealth.estimators.ensemble.stored import rows_of_data, rows_to_data
 from mlhealth.estimators.ensemble.weights import covariate_weights, effective_rows, label_evidence, label_mix
 from mlhealth.estimators.ensemble.words import Explanation, explain_faults
+from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.synthetic import synthetic_rows
 from mlhealth.schema.model_schema import Task
 
@@ -154,3 +156,18 @@ def test_stored_rows_come_back(task: Task) -> None:
     pd.testing.assert_frame_equal(back.features, rows.features, check_dtype=False)
     np.testing.assert_array_equal(back.prediction, rows.prediction)
     assert back.schema == rows.schema
+
+
+@pytest.mark.parametrize("ratio", [0.05, 1.0, 20.0])
+def test_a_rare_class_widens_what_is_read_off_labels(ratio: float, rng: np.random.Generator) -> None:
+    """The deviation said of an AUC under another label mix is the one that windows of that mix show."""
+    rows, pool = synthetic_rows(4000, seed=3).rows, synthetic_rows(40_000, seed=9).rows
+    assert rows.label is not None
+    assert pool.label is not None
+    weight = np.where(rows.label == 1, ratio, 1.0)
+    read = read_labels(rows, weight / weight.mean(), "roc_auc", 500)
+    assert not isinstance(read, str)
+    chance = np.where(pool.label == 1, ratio, 1.0)
+    drawn = [pool.take(rng.choice(len(pool), 500, p=chance / chance.sum())) for _ in range(60)]
+    shown = np.std([realised(window, ("roc_auc",))["roc_auc"].value or 0.0 for window in drawn])
+    assert read[1] == pytest.approx(shown, rel=0.35)
