@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import skops.io
 
@@ -21,8 +22,11 @@ from mlhealth.estimators.base import PRIMARY, Estimator, FitInputs
 from mlhealth.estimators.metric_names import default_metrics, metric_of
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimators
-from mlhealth.estimators.rows import Rows
+from mlhealth.estimators.rows import Rows, rows_from_table
 from mlhealth.estimators.synthetic import synthetic_rows, synthetic_schema
+from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
+from mlhealth.profile.layout import layout_of
+from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import EstimateStatus, PerformanceEstimate
 from mlhealth.schema.model_schema import Feature, FeatureType, Storage, Task
 from mlhealth.threads import single_threaded
@@ -98,6 +102,54 @@ def test_order_of_rows_does_not_matter(name: str, task: Task) -> None:
         for part in ("value", "lower", "upper"):
             one, other = getattr(ours[metric], part), getattr(theirs[metric], part)
             assert one is other is None or one == pytest.approx(other, rel=1e-9, abs=1e-12)
+
+
+@every
+def test_same_distribution_raises_no_alarm(name: str, task: Task) -> None:
+    """On windows like the reference, intervals of 98 % exclude the reference's own value at most at a nominal rate."""
+    method, metric, alarms = fitted(name, task), PRIMARY[task], 0
+    for seed in range(30):
+        found = method.estimate(window(task, seed=3000 + seed), level=0.98)[metric]
+        assert found.lower is not None
+        assert found.upper is not None
+        assert found.reference is not None
+        alarms += not found.lower <= found.reference <= found.upper
+    assert alarms <= 2  # at 2 % of windows, three or more of 30 have a chance of 2 %
+
+
+def batch_of(rows: Rows) -> EventBatch:
+    """Return the rows as the stream holds them, each with a key of its own."""
+    columns: dict[str, pa.Array] = {
+        KEY: pa.array((np.arange(len(rows), dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)),
+        TIME: pa.array(np.arange(len(rows), dtype=np.int64)),
+        PREDICTION: pa.array(rows.prediction),
+    }
+    names = score_columns(rows.schema)
+    if rows.scores is not None:
+        columns |= {n: pa.array(rows.scores[:, i - len(names)]) for i, n in enumerate(names)}
+    for feature in rows.schema.features:
+        values = rows.features[feature.name].to_numpy()
+        columns[feature.name] = pa.array(values, from_pandas=feature.type is not FeatureType.NUMERIC)
+    return EventBatch(rows.schema, pa.table(columns))
+
+
+@every
+def test_merged_windows_are_the_window_of_their_rows(name: str, task: Task) -> None:
+    """Profiles of three parts, merged in any grouping, give the estimates of one profile of all rows."""
+    batch = batch_of(window(task, 600, shift=0.5))
+    layout = layout_of(batch, sample_rows=400)
+    parts = [
+        WindowProfile.of(EventBatch(batch.schema, batch.table.slice(start, rows)), layout)
+        for start, rows in ((0, 100), (100, 350), (450, 150))
+    ]
+    whole = WindowProfile.of(batch, layout)
+    merged = (parts[2].merge(parts[0]).merge(parts[1]), parts[1].merge(parts[2].merge(parts[0])))
+    method = fitted(name, task)
+    for profile in merged:
+        assert profile.sample is not None
+        assert whole.sample is not None
+        ours = method.estimate(rows_from_table(profile.sample, batch.schema))
+        assert ours == method.estimate(rows_from_table(whole.sample, batch.schema))
 
 
 @every
