@@ -52,6 +52,18 @@ def made_up_windows(reference: Rows, scorer: Scorer | None, plan: MadeUp) -> lis
     return drawn
 
 
+def joined(windows: list[Rows]) -> Rows:
+    """Return the labelled rows of all windows, one after the other."""
+    scores = [w.scores for w in windows if w.scores is not None]
+    return Rows(
+        windows[0].schema,
+        pd.concat([w.features for w in windows], ignore_index=True),
+        np.concatenate([w.prediction for w in windows]),
+        np.vstack(scores) if scores else None,
+        np.concatenate([w.label for w in windows if w.label is not None]),
+    )
+
+
 def _broken(features: pd.DataFrame, names: list[str], rng: np.random.Generator) -> pd.DataFrame | None:
     held = features.loc[:, features.notna().any()]  # a column without any value has nothing to break
     if held.shape[1] == 0:

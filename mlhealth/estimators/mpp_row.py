@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -14,18 +14,23 @@ from mlhealth.estimators.calibration import ClassCalibrator, choose_calibrator
 from mlhealth.estimators.error_bins import ErrorBins, fit_error_bins
 from mlhealth.estimators.error_model import ErrorModel, fit_error_model
 from mlhealth.estimators.intervals import Answering, class_estimates, loss_estimates
+from mlhealth.estimators.made_up import MadeUp, joined, made_up_windows
 from mlhealth.estimators.reference import FEW_ERRORS, Reference, checked, labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.records import EstimateStatus, PerformanceEstimate
 from mlhealth.schema.model_schema import Task
+
+COPIES = MadeUp(windows=16, rows=300)
+"""Shifted and broken copies of reference rows that the error model also learns from."""
 
 
 @dataclass(frozen=True)
 class MPPRow(Estimator):
     """A boosted model of each row's error, cross-fitted, calibrated, and averaged as a probability.
 
-    Classification: P(wrong | features, scores, prediction) from five fold models, isotonic on held-out
-    rows; the other classes share it as the calibrated scores have it, so that every metric follows.
+    Classification: P(wrong | features, scores, prediction) from five fold models that also learn from shifted
+    and broken copies of reference rows (answered by the scorer, or a stand-in), isotonic on held-out rows as
+    they are; the other classes share it as the calibrated scores have it, so that every metric follows.
     Regression: P(|error| falls in a bin | features, prediction) over a grid of tolerances, the estimated
     REC curve; the area over it is the mean absolute error. With fewer than 100 wrong predictions in the
     reference an error model would be noise: calibrated scores stand in and the note says so.
@@ -49,6 +54,17 @@ class MPPRow(Estimator):
 
     @classmethod
     def fit(cls, inputs: FitInputs) -> Self:
+        rows = checked(cls.name, inputs)
+        wrong = rows.schema.is_classification and int((rows.prediction != labels(rows)).sum())
+        if wrong < FEW_ERRORS:  # an error model has nothing to learn from copies either, nor does regression
+            return cls.untouched(inputs)
+        made = made_up_windows(rows, inputs.scorer, replace(COPIES, seed=inputs.seed))
+        model = fit_error_model(rows, inputs.seed, joined(made)).model
+        return cls(Reference.of(rows, tuple(inputs.metrics)), model)
+
+    @classmethod
+    def untouched(cls, inputs: FitInputs) -> Self:
+        """Learn from the reference's rows as they are, for windows in which nothing moved."""
         rows = checked(cls.name, inputs)
         reference = Reference.of(rows, tuple(inputs.metrics))
         if not rows.schema.is_classification:

@@ -80,7 +80,7 @@ class Core:
         space = OutputSpace.of(rows)
         memory = Memory.of(rows)
         first = CBPE.fit(inputs) if rows.schema.is_classification else DLE.fit(inputs)
-        usual: UsualMethods = (first, MPPRow.fit(inputs))
+        usual: UsualMethods = (first, MPPRow.untouched(inputs))
         if surrogate is None:
             surrogate = distil(inputs, memory.encoding, space)
         bench = Bench.of(memory, space, rowwise(usual))
