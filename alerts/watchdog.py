@@ -1,7 +1,7 @@
 """Watches the watchers: a worker that died without a word, a partition that nobody reads, a monitor that is blind.
 
 `findings` is pure; `Watchdog` reads signs of life from the store and raises or ends alerts, which the dispatcher of any
-living process delivers. Where every process is dead nothing here can speak: let Prometheus watch that too.
+living process delivers. Where every process is dead nothing here can speak: that is what a dead man's switch is for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
+from mlhealth.alerts.dead_man import DeadMan
 from mlhealth.clock import HOUR, SECOND, Clock, SystemClock, format_duration, to_iso
 from mlhealth.config.receivers import WatchdogConfig
 from mlhealth.errors import RecoverableError
@@ -88,6 +89,7 @@ class Watchdog:
         self._config = config
         self._receivers = tuple(receivers if config.notify is None else config.notify)
         self._clock = clock or SystemClock()
+        self._dead_man = None if config.dead_man is None else DeadMan(config.dead_man, self._clock)
         self._unclaimed: dict[str, int] = {}
         self._began: int | None = None
 
@@ -95,10 +97,22 @@ class Watchdog:
         """Watch until told to stop; a database that is away is waited for."""
         while not stop.is_set():
             try:
-                self.turn()
+                self.watch()
             except RecoverableError as error:
                 LOG.warning("the signs of life of workers cannot be read: %s", error)
-            stop.wait(self._config.dead_after / SECOND / 4)
+            stop.wait(self._pause)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two looks."""
+        every = self._config.dead_after if self._config.dead_man is None else self._config.dead_man.every
+        return min(self._config.dead_after, every) / SECOND / 4
+
+    def watch(self) -> None:
+        """Look once, and let the dead man's switch know that somebody did."""
+        found = self.turn()
+        if self._dead_man is not None:
+            self._dead_man.turn(found)
 
     def turn(self) -> list[Trouble]:
         """Look once; return what is wrong."""

@@ -271,16 +271,25 @@ class TrainingConfig(Strict):
         return _one_of(self, TRAINING_KINDS)
 
 
+class DeadManConfig(HttpSettings):
+    """An address that is called while mlhealth sees, and raises the alarm itself when the calls stay away."""
+
+    url: Url
+    every: Duration = MINUTE
+
+
 class WatchdogConfig(Strict):
     """When mlhealth pages about itself.
 
     `dead_after`: a worker without a sign of life, or a partition that no living worker holds, for so long.
-    `blind_after`: no worker at all. `notify`: receivers; left out, all of them.
+    `blind_after`: no worker at all. `notify`: receivers; left out, all of them. `dead_man`: who is called while all is
+    well, and misses it.
     """
 
     dead_after: Duration = MINUTE
     blind_after: Duration = 5 * MINUTE
     notify: tuple[str, ...] | None = None
+    dead_man: DeadManConfig | None = None
 
 
 RECEIVER_KINDS = ("webhook", "alertmanager", "pagerduty", "slack", "teams", "email", "apprise")

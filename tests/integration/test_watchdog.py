@@ -20,6 +20,7 @@ from mlhealth.store.database import Database
 from mlhealth.store.heartbeats import Heartbeat
 from mlhealth.store.tables import partitions
 from tests.alert_rules import store
+from tests.strict_receiver import Reply, receiver
 
 NOW = 1_800_000_000 * SECOND
 
@@ -27,10 +28,10 @@ NOW = 1_800_000_000 * SECOND
 class House:
     """A store with two partitions, and a watchdog with a manual clock."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, config: WatchdogConfig | None = None) -> None:
         self.database = database
         self.clock = ManualClock(NOW)
-        self.watchdog = Watchdog(database, WatchdogConfig(), ["oncall"], self.clock)
+        self.watchdog = Watchdog(database, config or WatchdogConfig(), ["oncall"], self.clock)
         row = {"topic": "log", "next_offset": 10, "progressed": NOW, "owner": "a"}
         with database.begin() as connection:
             connection.execute(insert(partitions).values([row | {"partition": n} for n in range(2)]))
@@ -106,6 +107,47 @@ def test_a_dead_worker_that_nobody_replaces_is_old_news_after_a_day(house: House
     assert house.look(24 * HOUR) == ["MonitorBlind"]
     with house.database.read() as connection:
         assert heartbeats.all_of(connection) == []
+
+
+def test_the_dead_mans_switch_hears_of_mlhealth_while_it_sees(tmp_path: Path) -> None:
+    """A call a minute while a worker lives, none while nobody reads anything, and again when somebody does."""
+    database = store(tmp_path)
+    with receiver() as server:
+        config = WatchdogConfig.model_validate({"dead_man": {"url": f"{server.url}/ping/secret"}})
+        house = House(database, config)
+        for _ in range(4):
+            house.beat("a", "log/0", "log/1")
+            house.watchdog.watch()
+            house.clock.advance(30 * SECOND)
+        assert [request.path for request in server.taken] == ["/ping/secret"] * 2
+        house.clock.advance(HOUR)
+        for _ in range(3):
+            house.clock.advance(MINUTE)
+            house.watchdog.watch()
+        assert len(server.taken) == 2
+        house.beat("b", "log/0", "log/1", started=house.clock.now())
+        house.watchdog.watch()
+        assert len(server.taken) == 3
+    database.close()
+
+
+def test_a_switch_that_cannot_be_reached_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Calls that fail stop nothing, and one line says so, without the secret path."""
+    database = store(tmp_path)
+    with receiver(lambda request: Reply(500)) as server:
+        config = WatchdogConfig.model_validate({"dead_man": {"url": f"{server.url}/ping/secret"}})
+        house = House(database, config)
+        for _ in range(3):
+            house.beat("a", "log/0", "log/1")
+            house.watchdog.watch()
+            house.clock.advance(MINUTE)
+        assert len(server.seen) == 3
+    (line,) = [r.getMessage() for r in caplog.records if "dead_man" in r.getMessage()]
+    assert "answered 500" in line
+    assert "secret" not in line
+    database.close()
 
 
 def test_a_watchdog_with_an_unknown_receiver_is_refused(house: House) -> None:
