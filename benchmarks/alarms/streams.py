@@ -1,8 +1,8 @@
 """Windows by the stream: calm ones, natural ones in order, lasting treatments, and single columns broken once.
 
-A treatment breaks columns or shifts the mix of rows or labels, the same way in every window. What it costs is measured
-on `PROBED` rows of its own, so that the true loss of a treatment is known far better than any window of it could tell;
-treatments are then chosen to fill equal strata of true loss, since most breaks drawn at random cost nothing.
+A treatment breaks columns or shifts the mix of rows or labels once, in all rows of the pool; its windows are drawn from
+those. What it costs is measured on all of them too, far better than any window of it could tell; treatments are then
+chosen to fill equal strata of true loss, since most breaks drawn at random cost nothing.
 
 Every window is drawn by a generator of its own, seeded by its place in its stream: a longer run begins with the
 windows of a shorter one, and a run that was cut short goes on where it ended.
@@ -10,7 +10,7 @@ windows of a shorter one, and a run that was cut short goes on where it ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,14 +26,12 @@ ROWS = 1_000
 """Rows of every window."""
 REPEATS = 3
 """Windows of each lasting treatment."""
-PROBED = 3_000
-"""Rows on which the true loss of a treatment is measured."""
+SHIFTED = 3_000
+"""Rows that a shift of the mix keeps at least."""
 STRATA = (-1.0, 0.005, 0.02, 0.05, 0.07, 0.15, 1.0)
 """Edges of the strata of true loss."""
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 """Multiples of it, less their whole parts, fill an interval evenly however many are taken."""
-
-Draw = Callable[[int, np.random.Generator], Rows]
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,13 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Treatment:
-    """Something that lasts: `draw` makes windows of it, `loss` is what it truly costs (accuracy, 0 to 1)."""
+    """Something that lasts: the `rows` it leaves, of which windows are drawn, and its true `loss` (of accuracy)."""
 
     number: int
     family: str
     kind: str
     columns: tuple[str, ...]
-    draw: Draw
+    rows: Rows
     loss: float
 
 
@@ -117,7 +115,8 @@ def treatments(case: Case, amounts: Amounts, reference: float, seed: int) -> lis
 
 def lasting(treatment: Treatment, repeat: int, seed: int) -> Window:
     """Return one window of a treatment."""
-    rows = treatment.draw(ROWS, generator(seed, "lasting", treatment.number, repeat))
+    rng = generator(seed, "lasting", treatment.number, repeat)
+    rows = treatment.rows.take(rng.integers(0, len(treatment.rows), ROWS))
     return Window(treatment.family, treatment.kind, treatment.columns, rows)
 
 
@@ -125,11 +124,10 @@ def _tried(case: Case, count: int, reference: float, seed: int) -> Iterator[Trea
     broken = usable(case, sorted(kinds()))
     for number in range(count):
         rng = generator(seed, "treatment", number)
-        family, kind, columns, draw = (
+        family, kind, columns, rows = (
             _shift(case, rng) if number % 4 == 0 else _break(case, broken[number % len(broken)], rng)
         )
-        probe = draw(PROBED, rng)
-        yield Treatment(number, family, kind, columns, draw, reference - accuracy_of(probe))
+        yield Treatment(number, family, kind, columns, rows, reference - accuracy_of(rows))
 
 
 def accuracy_of(rows: Rows) -> float:
@@ -137,33 +135,21 @@ def accuracy_of(rows: Rows) -> float:
     return float(np.mean(rows.prediction == labels_of(rows)))
 
 
-def _shift(case: Case, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Draw]:
+def _shift(case: Case, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Rows]:
     kind = str(rng.choice(["tilt", "cluster", "label mix"]))
     population = Population(case.pool.features, case.pool.label)
-    kept = resample(population, kind, max(PROBED, len(case.pool) // 2), rng)
-
-    def draw(rows: int, own: np.random.Generator) -> Rows:
-        return case.pool.take(kept[own.integers(0, len(kept), rows)])
-
-    return ("prior" if kind == "label mix" else "covariate"), kind, (), draw
+    kept = resample(population, kind, max(SHIFTED, len(case.pool) // 2), rng)
+    return ("prior" if kind == "label mix" else "covariate"), kind, (), case.pool.take(kept)
 
 
-def _break(case: Case, kind: str, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Draw]:
+def _break(case: Case, kind: str, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Rows]:
     able = eligible(case.pool.features, kind)
     wanted = max(int(rng.choice([1, 1, 2, 4])), kinds()[kind].at_least)
     places = np.sort(rng.choice(len(able), min(wanted, len(able)), replace=False))
     columns = tuple(able[i] for i in places)
-    fraction, seed = float(rng.choice([0.3, 0.6, 1.0])), int(rng.integers(2**31))
-
-    def draw(rows: int, own: np.random.Generator) -> Rows:
-        clean = case.pool.take(own.integers(0, len(case.pool), rows))
-        # The same seed for every window of a break: a unit error keeps its factor.
-        found = corrupt(
-            clean.features, kind, rng=np.random.default_rng(seed), columns=columns, fraction=fraction
-        )
-        return ask(clean.schema, found.features, labels_of(clean), case.scorer)
-
-    return "corrupt", kind, columns, draw
+    fraction = float(rng.choice([0.3, 0.6, 1.0]))
+    found = corrupt(case.pool.features, kind, rng=rng, columns=columns, fraction=fraction)
+    return "corrupt", kind, columns, ask(case.pool.schema, found.features, labels_of(case.pool), case.scorer)
 
 
 def labels_of(rows: Rows) -> np.ndarray:

@@ -18,6 +18,9 @@ LEAST_GROUP = 50
 MISMATCH = 0.005
 """Share of predictions that no cut of the scores explains, above which each predicted class is calibrated alone."""
 
+SURELY = 2.0
+"""Standard errors by which mean confidence must miss the accuracy before scores are no probabilities."""
+
 
 @dataclass(frozen=True)
 class Isotonic:
@@ -141,8 +144,19 @@ def log_loss(posterior: Floats, label: Ints) -> float:
     return float(-np.mean(np.log(np.maximum(posterior[np.arange(len(label)), label], 1e-6))))
 
 
+def biased(scores: Floats, prediction: Ints, label: Ints) -> bool:
+    """Whether the mean probability of the answers given lies beyond chance from the share of right ones."""
+    sure = scores[np.arange(len(label)), prediction]
+    error = float(np.sqrt(np.mean(sure * (1.0 - sure)) / len(label)))
+    return abs(float(sure.mean()) - float(np.mean(prediction == label))) > SURELY * error
+
+
 def choose_calibrator(rows: Rows, label: Ints, rng: np.random.Generator, folds: int = 5) -> ClassCalibrator:
-    """Return the isotonic calibrator, or the scores as they are where those do better on held-out rows."""
+    """Return the isotonic calibrator, or the scores as they are where those do better on held-out rows.
+
+    Scores that are surer, or less sure, on the whole than their answers are right are never taken as they are: on few
+    rows an isotonic map may cost more in log loss than such a bias does.
+    """
     fitted = fit_calibrator(rows, label)
     if rows.scores is None:
         return fitted
@@ -153,6 +167,7 @@ def choose_calibrator(rows: Rows, label: Ints, rng: np.random.Generator, folds: 
         one = fit_calibrator(rows.take(inside), label[inside])
         held_out[outside] = one.posterior(rows.prediction[outside].astype(np.int64), rows.scores[outside])
     grouped = any(group >= 0 for group, _ in fitted.maps)
-    if not grouped and log_loss(rows.scores, label) < log_loss(held_out, label):
+    kept = not grouped and not biased(rows.scores, rows.prediction.astype(np.int64), label)
+    if kept and log_loss(rows.scores, label) < log_loss(held_out, label):
         return ClassCalibrator(fitted.frequencies, {}, raw=True)
     return fitted
