@@ -76,7 +76,6 @@ class Poll:
     batches: Sequence[tuple[Address, Messages]] = ()
     marks: Sequence[Mark] = ()
     positions: Mapping[Partition, int] | None = None
-    bytes: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.batches or self.marks)

@@ -6,6 +6,8 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -16,7 +18,7 @@ from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
 from mlhealth.sources.confluent_assignment import Assignment, kafka_partition
 from mlhealth.sources.confluent_settings import consumer_settings
-from mlhealth.sources.grouping import Grouping, topic_addresses
+from mlhealth.sources.grouping import Columns, Grouping, topic_addresses
 from mlhealth.sources.halves import check_alike
 from mlhealth.sources.kafka_letters import LetterBox
 from mlhealth.sources.placing import place
@@ -145,29 +147,41 @@ class ConfluentSource(Source):
         return first, end
 
     def _grouped(self, found: Sequence[Any]) -> Poll:
-        if any(message.error() is not None for message in found):
-            self._begin_again(found)
+        errors = [message.error() for message in found]
+        if errors.count(None) != len(errors):
+            self._begin_again(next(error for error in errors if error is not None))
         grouping = Grouping(self._topics, self._config.format)
-        numbers: dict[tuple[str, int], int] = {}
+        numbers: dict[Partition, int] = {}
         positions: dict[Partition, int] = {}
-        size = 0
-        for message in found:
-            place = (message.topic(), message.partition())
-            number = numbers.get(place)
-            if number is None:
-                number = numbers[place] = grouping.open(Partition(*place))
-            value = message.value() or b""
-            size += len(value)
-            positions[grouping.partitions[number]] = message.offset() + 1
-            headers = message.headers() or ()
-            grouping.add(number, message.offset(), message.timestamp()[1], headers, value, key=message.key())
+        for partition, messages in self._by_partition(found):
+            if partition not in numbers:
+                numbers[partition] = grouping.open(partition)
+            columns = Columns(
+                [message.offset() for message in messages],
+                [message.timestamp()[1] for message in messages],
+                [message.headers() for message in messages],
+                [message.value() for message in messages],
+                lambda i, messages=messages: messages[i].key(),  # type: ignore[misc]
+            )
+            grouping.extend(numbers[partition], columns)
+            positions[partition] = columns.offsets[-1] + 1
         self._positions |= positions
-        return Poll(grouping.batches(), grouping.marks, positions, size)
+        return Poll(grouping.batches(), grouping.marks, positions)
 
-    def _begin_again(self, found: Sequence[Any]) -> None:
+    def _by_partition(self, found: Sequence[Any]) -> Iterator[tuple[Partition, list[Any]]]:
+        """Yield runs of messages of one partition, in order; the client hands them over in long ones."""
+        topics = {partition.topic for partition in self._positions}
+        sole = topics.pop() if len(topics) == 1 else None
+        for number, run in groupby(found, key=methodcaller("partition")):
+            if sole is not None:
+                yield Partition(sole, number), list(run)
+                continue
+            for topic, messages in groupby(run, key=methodcaller("topic")):
+                yield Partition(topic, number), list(messages)
+
+    def _begin_again(self, error: Any) -> None:
         """Read everything again from the checkpoints: what came beside an error is dropped with it."""
         self._fresh.update(self._positions)
-        error = next(message.error() for message in found if message.error() is not None)
         raise SourceUnavailable(f"kafka {self._config.bootstrap}: {error.str()}")
 
     @contextmanager

@@ -125,7 +125,7 @@ class FileSource(PositionedSource):
             size += len(rows.body)
             if size >= _POLL_BYTES:
                 break
-        return Poll(grouping.batches(), grouping.marks, moved, size)
+        return Poll(grouping.batches(), grouping.marks, moved)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

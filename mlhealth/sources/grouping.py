@@ -1,9 +1,10 @@
-"""Polled records of any client → `Messages` by address, touching each record once."""
+"""Polled records of any client → `Messages` by address; records with equal headers are taken together, by column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,12 +42,32 @@ def topic_addresses(config: KafkaConfig) -> dict[str, Address]:
     }
 
 
+@dataclass(frozen=True)
+class Columns:
+    """One or more records of one partition, in order: `written` in milliseconds; `key` gives the key of the i-th."""
+
+    offsets: list[int]
+    written: list[int]
+    headers: list[Any]
+    values: list[bytes | None]
+    key: Callable[[int], bytes | None]
+
+
 @dataclass
 class _Group:
     values: list[bytes] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     timestamps: list[int] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
+
+    def extend(self, number: int, columns: Columns, rows: Sequence[int]) -> None:
+        """Add the records at positions `rows`."""
+        is_all = len(rows) == len(columns.values)
+        values = columns.values if is_all else [columns.values[i] for i in rows]
+        self.values += [value or b"" for value in values]
+        self.offsets += columns.offsets if is_all else [columns.offsets[i] for i in rows]
+        self.timestamps += columns.written if is_all else [columns.written[i] for i in rows]
+        self.index += [number] * len(rows)
 
 
 @dataclass
@@ -72,12 +93,20 @@ class Grouping:
 
     def address(self, number: int, headers: Headers) -> Address | None:
         """Return whose events a message with these headers holds, or None for a watermark, which is noted."""
-        partition = self.partitions[number]
-        given = self.topics.get(partition.topic)
+        found, mark = self._said(number, headers)
+        if mark is not None:
+            self.marks.append(Mark(found, self.partitions[number], mark))
+            return None
+        return found
+
+    def _said(self, number: int, headers: Headers) -> tuple[Address, int | None]:
+        """Return whose events a message holds, and the watermark that it is instead."""
+        topic = self.partitions[number].topic
+        given = self.topics.get(topic)
         if given is None:
-            given = topic_address(partition.topic, self.format)
+            given = topic_address(topic, self.format)
         if not headers:
-            return given
+            return given, None
         key = tuple(headers)
         known = self._known.get(key)
         if known is None:
@@ -89,10 +118,43 @@ class Grouping:
             found = replace(found, format=given.format)
         if given.fraction != found.fraction:
             found = replace(found, fraction=given.fraction)
-        if mark is not None:
-            self.marks.append(Mark(found, partition, mark))
+        return found, mark
+
+    def extend(self, number: int, columns: Columns) -> None:
+        """Add records of the partition `number`."""
+        for address, rows in self._sorted_out(number, columns.headers).items():
+            if address is not None:
+                self._groups.setdefault(address, _Group()).extend(number, columns, rows)
+                continue
+            for i in rows:
+                self.add(
+                    number,
+                    columns.offsets[i],
+                    columns.written[i],
+                    columns.headers[i] or (),
+                    columns.values[i],
+                    key=columns.key(i),
+                )
+
+    def _sorted_out(self, number: int, headers: list[Any]) -> dict[Address | None, Sequence[int]]:
+        """Return the positions of records by address, ascending; None: of those to look at one by one."""
+        if headers.count(headers[0]) == len(headers):
+            return {self._plain(number, headers[0] or ()): range(len(headers))}
+        known: dict[Headers, Address | None] = {}
+        places: dict[Address | None, list[int]] = {}
+        for i, given in enumerate(headers):
+            key = tuple(given or ())
+            if key not in known:
+                known[key] = self._plain(number, key)
+            places.setdefault(known[key], []).append(i)
+        return dict(places)
+
+    def _plain(self, number: int, headers: Headers) -> Address | None:
+        """Return whose events messages with these headers hold; None for watermarks and halves of an inference."""
+        if parted(headers)[1]:
             return None
-        return found
+        found, mark = self._said(number, headers)
+        return found if mark is None and not is_half(found) else None
 
     def add(
         self,

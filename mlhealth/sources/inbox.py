@@ -123,16 +123,14 @@ class InboxSource(PositionedSource):
     def _read(self) -> Poll:
         grouping = Grouping({})
         moved: dict[Partition, int] = {}
-        size = 0
         for partition, position in sorted(self._positions.items()):
             number = grouping.open(partition)
             for message in self._inbox.read(partition.number, position, _POLL_BYTES):
                 entry = message.entry
                 address = Address(entry.model, entry.version, entry.format)
                 moved[partition] = self._positions[partition] = message.offset + 1
-                size += len(entry.body)
                 if entry.watermark is not None:
                     grouping.marks.append(Mark(address, partition, entry.watermark))
                 else:
                     grouping.put(address, number, message.offset, message.written // 1_000, entry.body)
-        return Poll(grouping.batches(), grouping.marks, moved, size)
+        return Poll(grouping.batches(), grouping.marks, moved)

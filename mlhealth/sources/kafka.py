@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from mlhealth.config.service import KafkaConfig
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
-from mlhealth.sources.grouping import Grouping, topic_addresses
+from mlhealth.sources.grouping import Columns, Grouping, topic_addresses
 from mlhealth.sources.halves import check_alike
 from mlhealth.sources.kafka_letters import LetterBox
 from mlhealth.sources.kafka_settings import consumer_settings, translated
@@ -166,17 +166,18 @@ class KafkaSource(Source):
     def _grouped(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> Poll:
         grouping = Grouping(self._topics, self._config.format)
         positions: dict[Partition, int] = {}
-        size = 0
         for tp, records in polled.items():
             partition = _partition(tp)
-            number = grouping.open(partition)
-            for record in records:
-                grouping.add(
-                    number, record.offset, record.timestamp, record.headers, record.value, key=record.key
-                )
-                size += len(record.value or b"")
+            columns = Columns(
+                [record.offset for record in records],
+                [record.timestamp for record in records],
+                [record.headers for record in records],
+                [record.value for record in records],
+                lambda i, records=records: records[i].key,  # type: ignore[misc]
+            )
+            grouping.extend(grouping.open(partition), columns)
             positions[partition] = records[-1].offset + 1
-        return Poll(grouping.batches(), grouping.marks, positions, size)
+        return Poll(grouping.batches(), grouping.marks, positions)
 
 
 @dataclass(frozen=True)

@@ -88,16 +88,14 @@ class MemorySource(PositionedSource):
             return Poll()
         grouping = Grouping({})
         moved: dict[Partition, int] = {}
-        size = 0
         for partition, position in sorted(self._positions.items()):
             records = self._log.read(partition.number, position, self._most)
             number = grouping.open(partition)
             for offset, record in enumerate(records, start=position):
-                size += len(record.value)
                 grouping.add(number, offset, record.written // 1_000, record.headers, record.value)
             if records:
                 moved[partition] = self._positions[partition] = position + len(records)
-        return Poll(grouping.batches(), grouping.marks, moved, size)
+        return Poll(grouping.batches(), grouping.marks, moved)
 
     def partitions(self) -> Collection[Partition]:
         return [Partition(self._log.topic, n) for n in range(self._log.partitions)]

@@ -46,7 +46,6 @@ class SeveralSources(Source):
             [batch for poll in polls for batch in poll.batches],
             [mark for poll in polls for mark in poll.marks],
             {p: offset for poll in polls for p, offset in (poll.positions or {}).items()},
-            sum(poll.bytes for poll in polls),
         )
 
     def partitions(self) -> Collection[Partition]:
