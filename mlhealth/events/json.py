@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
 from mlhealth.schema.model_schema import ModelSchema, Storage
 
+_OPENS, _CLOSES = b"{}"
 _STORED = {
     Storage.FLOAT: pa.float64(),
     Storage.INTEGER: pa.float64(),
@@ -58,7 +58,7 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
     A message holds one JSON object or several, newline-separated. Where the schema names no timestamp, an event's
     time is its message's. `labels`: see `normalise`.
     """
-    parsed = _bulk(messages.values, schema) or _one_by_one(messages.values, schema)
+    parsed = _bulk(messages, schema) or _one_by_one(messages.values, schema)
     origin = _origin(messages, parsed.message, parsed.row)
     times = messages.timestamps[parsed.message]
     found = normalise(parsed.table, schema, origin, default_time=times, labels=labels)
@@ -82,44 +82,64 @@ def _rejection(messages: Messages, message: int, row: int, reason: str) -> Rejec
     return Rejection(partition.topic, partition.number, int(messages.offsets[message]), row, reason)
 
 
-def _bulk(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
+def _bulk(messages: Messages, schema: ModelSchema) -> _Parsed | None:
     """Parse all values at once; None where anything about them is not as expected."""
-    joined = b"\n".join(values)
+    if not messages.values:
+        return None
+    return _one_per_message(messages, schema) or _many_per_message(messages.values, schema)
+
+
+def _one_per_message(messages: Messages, schema: ModelSchema) -> _Parsed | None:
+    """Parse values that hold one object each.
+
+    A value that starts and ends as an object and parses holds at least one, since no JSON goes on with a brace after a
+    closed one. So where there are as many rows as values, each value is one row.
+    """
+    joined = b"\n".join(messages.values)
+    if b"\n" in messages.values[0] or not _are_objects(joined, messages.sizes):
+        return None
+    table = _table(joined, messages.values[0], schema)
+    if table is None or table.num_rows != len(messages):
+        return None
+    return _Parsed(table, *_positions(np.ones(len(messages), dtype=np.int64)))
+
+
+def _are_objects(joined: bytes, sizes: NDArray[np.int64]) -> bool:
+    """Whether every value, all of them joined by line ends, starts and ends as an object."""
+    if joined[:1] != b"{":
+        return False
+    text, last = np.frombuffer(joined, dtype=np.uint8), np.cumsum(sizes + 1) - 2
+    return bool((text[last] == _CLOSES).all() and (text[last[:-1] + 2] == _OPENS).all())
+
+
+def _many_per_message(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
+    """Parse values of one object or several, one per line; lines cannot run into each other unnoticed."""
+    values = [value.strip() for value in values]
+    joined = b"\n".join(values).replace(b"\r\n", b"\n")
     lines = joined.count(b"\n") + 1
-    if not values or not _one_object_per_line(values, joined, lines):
-        values = [value.strip() for value in values]
-        joined = b"\n".join(values).replace(b"\r\n", b"\n")
-        lines = joined.count(b"\n") + 1
-        if not joined or not _one_object_per_line(values, joined, lines):
-            return None
-    fields = _fields(joined[: joined.find(b"\n")] if lines > 1 else joined, schema)
+    if not joined.startswith(b"{") or not joined.endswith(b"}") or joined.count(b"}\n{") != lines - 1:
+        return None
+    table = _table(joined, joined[: joined.find(b"\n")] if lines > 1 else joined, schema)
+    if table is None or table.num_rows != lines:
+        return None
+    return _Parsed(table, *_positions(np.array([value.count(b"\n") + 1 for value in values], dtype=np.int64)))
+
+
+def _table(joined: bytes, first: bytes, schema: ModelSchema) -> pa.Table | None:
+    """Return the objects in lines of JSON, of which `first` is one, in the types that the schema wants."""
+    fields = _fields(first, schema)
     if fields is None:
         return None
     try:
         table = arrow_json.read_json(
-            BytesIO(joined),
+            pa.BufferReader(pa.py_buffer(joined)),
             read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
             parse_options=arrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
         )
     except (pa.ArrowException, OverflowError):
         return None
-    if table.num_rows != lines:
-        return None
     own = {*schema.feature_names, *schema.scores, schema.prediction}
-    table = table.select([n for n in fields.names if n in own or table.column(n).null_count < lines])
-    counts = np.ones(len(values), dtype=np.int64)
-    if lines != len(values):
-        counts = np.array([value.count(b"\n") + 1 for value in values], dtype=np.int64)
-    return _Parsed(table, *_positions(counts))
-
-
-def _one_object_per_line(values: Sequence[bytes], joined: bytes, lines: int) -> bool:
-    """Whether every line starts and ends as an object; then lines cannot run into each other unnoticed."""
-    if lines == len(values):
-        return all(value[:1] == b"{" and value[-1:] == b"}" for value in values)
-    if not joined.startswith(b"{") or not joined.endswith(b"}"):
-        return False
-    return joined.count(b"}\n{") == lines - 1
+    return table.select([n for n in fields.names if n in own or table.column(n).null_count < table.num_rows])
 
 
 def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

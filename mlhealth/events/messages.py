@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,11 @@ class Messages:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many bytes each value has, shape (n,)."""
+        return np.fromiter(map(len, self.values), dtype=np.int64, count=len(self.values))
 
     def take(self, positions: NDArray[np.intp]) -> Messages:
         """Return the messages at the given positions, in that order."""
