@@ -12,6 +12,7 @@ from mlhealth.alerts.changes import Changes
 from mlhealth.app import Service
 from mlhealth.config.service import Config, load
 from mlhealth.errors import MlhealthError
+from mlhealth.garbage import collect_rarely
 from mlhealth.housekeeping import Housekeeper
 from mlhealth.threads import single_threaded
 from mlhealth.worker.loop import Worker
@@ -52,6 +53,7 @@ class Background:
     def _run(self) -> None:
         try:
             with single_threaded():
+                collect_rarely()
                 self._work.run(self._stop)
         except Exception as error:
             logger.exception("the worker ended")

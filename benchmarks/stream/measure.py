@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stream.data import schema_of
+from benchmarks.stream.stages import watched
 from mlhealth.config.service import Config, KafkaConfig
 from mlhealth.events import json as json_events
 from mlhealth.events.messages import Messages, Partition
+from mlhealth.garbage import collect_rarely
 from mlhealth.sources.base import Gap, Owner
 from mlhealth.threads import single_threaded
-from mlhealth.worker.growing import OpenProfiles
 from tests.servers.process import resident_mb
 
 
@@ -116,35 +117,34 @@ def _all(bootstrap: str, topic: str, messages: int) -> list[Messages]:
 
 
 def end_to_end(config: str, messages: int) -> dict[str, float]:
-    """Run the worker until its checkpoints hold all messages; CPU in all, of profiles, and of closing windows.
+    """Run the worker until its checkpoints hold all messages; CPU in all, by stage, and the memory it grew by.
 
-    Baselines are read from the store before the clock starts: they are read once in a worker's life.
+    Baselines are read from the store before the clock starts: they are read once in a worker's life. `cpu` is of all
+    threads; `client` is what others than the worker's own spent.
     """
     from mlhealth.app import build, worker
 
-    spent = {"profile": 0.0, "closing": 0.0}
-    OpenProfiles.add = _timed(OpenProfiles.add, spent, "profile")  # type: ignore[method-assign]
     service = build(Config.model_validate(json.loads(config)))
     work = worker(service)
-    work.close_windows = _timed(work.close_windows, spent, "closing")  # type: ignore[method-assign]
-    stop = threading.Event()
     work.prepare()
-    work.start(stop)
-    first, began = time.monotonic(), time.process_time()
+    work.start(threading.Event())
+    collect_rarely()
     memory: list[tuple[int, float]] = []
+    began, clock = time.process_time(), watched(work)
+    look = clock.timed(lambda: memory.append((_taken(work), resident_mb(os.getpid()))), "looking")
     with single_threaded():
-        while _taken(work) < messages:
+        while not memory or memory[-1][0] < messages:
             work.turn()
-            memory.append((_taken(work), resident_mb(os.getpid())))
-    cpu = time.process_time() - began
-    early = next((mb for at, mb in memory if at >= messages / 10), memory[0][1])
+            look()
+    cpu, stages = time.process_time() - began, clock.stop()
+    cpu -= stages.pop("looking")
     work.finish()
+    early = next(mb for at, mb in memory if at >= messages / 10)
     return {
         "cpu": cpu,
-        "profile": spent["profile"],
-        "closing": spent["closing"],
+        "client": cpu - sum(stages.values()),
         "rss_growth_mb": memory[-1][1] - early,
-        "seconds": time.monotonic() - first,
+        **stages,
     }
 
 
@@ -161,6 +161,7 @@ def shared(config: str, messages: int) -> dict[str, float]:
     work.close_windows = _timed(work.close_windows, spent, "closing")  # type: ignore[method-assign]
     work.prepare()
     work.start(threading.Event())
+    collect_rarely()
     began, looked, taken = time.process_time(), 0.0, 0
     with single_threaded():
         while taken < messages:
