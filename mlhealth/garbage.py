@@ -13,7 +13,7 @@ _YOUNG = 50_000
 
 
 def collect_rarely() -> None:
-    """Leave what is there now out of all later collections, and let those come seldom; call it once a service stands."""
+    """Leave what is there now out of later collections, and let those come seldom; call it once a service stands."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)
