@@ -10,7 +10,7 @@ from mlhealth.sources.base import FORMAT_HEADER, MODEL_HEADER, VERSION_HEADER, W
 from mlhealth.sources.grouping import Columns, Grouping
 
 Header = tuple[str, bytes | None]
-MODELS = [[(MODEL_HEADER, name), (VERSION_HEADER, b"1")] for name in (b"a", b"b")]
+MODELS: list[list[Header]] = [[(MODEL_HEADER, name), (VERSION_HEADER, b"1")] for name in (b"a", b"b")]
 HEADERS: list[list[Header] | None] = [
     None,
     [],
