@@ -191,8 +191,11 @@ class WindowProfile:
             weighing=None,
         )
 
-    def to_bytes(self) -> bytes:
-        """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts."""
+    def to_bytes(self, compression: str = "zstd") -> bytes:
+        """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts.
+
+        `compression` is of the sample: zstd, or lz4 where it is written often and kept for a short time.
+        """
         head: dict[str, Any] = {
             "format": FORMAT,
             "rows": self.rows,
@@ -211,7 +214,7 @@ class WindowProfile:
             metadata[b"weighed"] = _packed(self.weighing.counts)
         metadata[b"mlhealth"] = json.dumps(head).encode()
         sink = pa.BufferOutputStream()
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        options = pa.ipc.IpcWriteOptions(compression=compression)
         with pa.ipc.new_stream(sink, table.schema.with_metadata(metadata), options=options) as writer:
             writer.write_table(table)
         return bytes(sink.getvalue())
