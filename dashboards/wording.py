@@ -8,7 +8,7 @@ from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
 from mlhealth.records import Cost, HealthScore, PerformanceEstimate, WindowReport
 
 _PERCENT = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "mape"})
-_LOSSES = frozenset({"mae", "rmse", "mape", "log_loss", "brier"})
+LOSSES = frozenset({"mae", "rmse", "mape", "log_loss", "brier"})
 _NAMES = {
     "roc_auc": "ROC AUC",
     "f1": "F1",
@@ -26,7 +26,7 @@ UNKNOWN = "unknown"
 
 def higher_is_better(metric: str) -> bool:
     """Whether a larger value of `metric` is good news."""
-    return metric not in _LOSSES and not metric.startswith("cost:")
+    return metric not in LOSSES and not metric.startswith("cost:")
 
 
 def metric_name(metric: str) -> str:

@@ -24,6 +24,7 @@ GROUPS = (
     "alert",
     "silence",
     "grafana",
+    "prometheus",
     "report",
     "retraining",
     "audit",

@@ -132,7 +132,7 @@ def _monitoring(deployment: Deployment, alertmanager: str) -> str:
     """Return deploy/prometheus/prometheus.yml with addresses and files of this machine."""
     settings: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     settings["global"]["scrape_interval"] = "1s"
-    settings["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in settings["rule_files"]]
+    settings["rule_files"] = [str(ROOT / "dashboards" / "prometheus" / "*.yml")]
     settings["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [
         alertmanager.partition("//")[2]
     ]
@@ -200,7 +200,8 @@ def test_grafana_may_read_reports_and_no_secrets(postgres: str) -> None:
         _run([*grant, str(DEPLOY / "postgres" / "grafana-reader.sql")], dict(os.environ), ROOT)
     reader = Database.open(re.sub(r"//[^@]+@", "//grafana_reader:it%27s@", postgres))
     with reader.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM reports")).scalar() == 0
+        for table in ("reports", "alert_transitions", "retraining_requests", "markers"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar() == 0
     for table in ("tokens", "store_settings", "window_profiles", "baselines"):
         with pytest.raises(ProgrammingError, match="permission denied"), reader.read() as connection:
             connection.execute(text(f"SELECT * FROM {table}"))
