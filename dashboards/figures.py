@@ -25,6 +25,8 @@ __all__ = [
     "calibration_figure",
     "confusion_figure",
     "cost_figure",
+    "difference_figure",
+    "disagreement_figure",
     "distribution_figure",
     "drift_figure",
     "estimate_figure",
@@ -32,7 +34,9 @@ __all__ = [
     "feature_quality_figure",
     "health_figure",
     "scores_figure",
+    "segments_figure",
     "timeline_figure",
+    "versions_figure",
 ]
 
 P = ParamSpec("P")
@@ -51,6 +55,8 @@ def _as_figure(draw: Callable[P, Drawing]) -> Callable[P, go.Figure]:
 calibration_figure = _as_figure(drawings.calibration_figure)
 confusion_figure = _as_figure(drawings.confusion_figure)
 cost_figure = _as_figure(drawings.cost_figure)
+difference_figure = _as_figure(drawings.difference_figure)
+disagreement_figure = _as_figure(drawings.disagreement_figure)
 distribution_figure = _as_figure(drawings.distribution_figure)
 drift_figure = _as_figure(drawings.drift_figure)
 estimate_figure = _as_figure(drawings.estimate_figure)
@@ -58,4 +64,6 @@ feature_drift_figure = _as_figure(drawings.feature_drift_figure)
 feature_quality_figure = _as_figure(drawings.feature_quality_figure)
 health_figure = _as_figure(drawings.health_figure)
 scores_figure = _as_figure(drawings.scores_figure)
+segments_figure = _as_figure(drawings.segments_figure)
 timeline_figure = _as_figure(drawings.timeline_figure)
+versions_figure = _as_figure(drawings.versions_figure)

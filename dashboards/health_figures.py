@@ -1,4 +1,4 @@
-"""The health score over time with the numbers it is made of, and the timeline of what was done about it."""
+"""The health score over time with the numbers it is made of."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, SYMBOLS, Theme, empty_figure, say
 from mlhealth.dashboards.theme import axis as axis_style
 from mlhealth.dashboards.time_axis import TimeAxis, hatch
-from mlhealth.dashboards.wording import plain, score_text, shortened, span
-from mlhealth.records import (
-    Alert,
-    AlertState,
-    HealthStatus,
-    RetrainingRequest,
-    RetrainingStatus,
-    WindowReport,
-)
+from mlhealth.dashboards.wording import plain, score_text, shortened
+from mlhealth.records import HealthStatus, WindowReport
 
 _DASHES = ("solid", "dash", "dot")
 PART_NAMES = {
@@ -97,71 +90,6 @@ def _draw_parts(figure: Drawing, axis: TimeAxis, parts: Sequence[str], theme: Th
     style = axis_style(theme) | {"range": [-0.04, 1.04], "domain": [0.0, 0.4], "tickvals": [0, 0.5, 1]}
     figure.update_layout(yaxis2=style | {"automargin": True, "anchor": "x"}, xaxis={"anchor": "y2"})
     figure.update_layout(yaxis2={"title": {"text": "parts", "font": {"size": 11}}})
-
-
-def timeline_figure(
-    alerts: Sequence[Alert],
-    retrainings: Sequence[RetrainingRequest],
-    *,
-    until: int,
-    since: int | None = None,
-    theme: Theme = LIGHT,
-    height: int | None = None,
-) -> Drawing:
-    """Return one bar per alert episode, from firing to resolving (or `until`), and a mark per retraining request.
-
-    The axis begins at `since`, else at the first mark.
-    """
-    fired = [alert for alert in alerts if alert.fired_at is not None]
-    rows = sorted({alert.rule for alert in fired}) + (["retraining"] if retrainings else [])
-    figure = empty_figure(theme, height=height or 74 + 30 * max(len(rows), 2))
-    if not rows:
-        return say(figure, "No alert has fired and no retraining was asked for", theme)
-    axis = TimeAxis(())
-    for alert in fired:
-        _episode(figure, axis, alert, until, theme)
-    _requests(figure, axis, retrainings, theme)
-    labels = [plain(shortened(row)) for row in rows]
-    figure.update_yaxes(
-        tickvals=rows, ticktext=labels, categoryorder="array", categoryarray=rows[::-1], gridcolor=None
-    )
-    figure.update_yaxes(showgrid=False, type="category")
-    figure.update_layout(showlegend=False, margin={"t": 8})
-    if since is not None:
-        figure.update_xaxes(range=[axis.at(since), axis.at(until + (until - since) // 50)])
-    return figure
-
-
-def _episode(figure: Drawing, axis: TimeAxis, alert: Alert, until: int, theme: Theme) -> None:
-    firing = alert.state is AlertState.FIRING
-    start = alert.fired_at or alert.since
-    end = until if firing else alert.since
-    text = f"{plain(alert.rule)}, {plain(alert.severity)}<br>{span(start, end)}" + (
-        " (firing)" if firing else ""
-    )
-    figure.add_scatter(
-        x=[axis.at(start), axis.at(end)],
-        y=[alert.rule, alert.rule],
-        mode="lines+markers",
-        line={"color": theme.critical if firing else theme.unknown, "width": 9},
-        marker={"symbol": ["line-ns", "arrow-right" if firing else "line-ns"], "size": 9},
-        hovertemplate=f"{text}<extra></extra>",
-    )
-
-
-def _requests(figure: Drawing, axis: TimeAxis, requests: Sequence[RetrainingRequest], theme: Theme) -> None:
-    bad = (RetrainingStatus.FAILED, RetrainingStatus.REFUSED)
-    symbols = ["x" if r.status in bad else "star" for r in requests]
-    colours = [theme.critical if r.status in bad else theme.estimate for r in requests]
-    texts = [f"{plain(r.service)}: {r.status}<br>{plain(shortened(r.reason, 90))}" for r in requests]
-    figure.add_scatter(
-        x=[axis.at(r.created) for r in requests],
-        y=["retraining"] * len(requests),
-        mode="markers",
-        marker={"symbol": symbols, "size": 12, "color": colours},
-        customdata=texts,
-        hovertemplate="%{customdata}<extra></extra>",
-    )
 
 
 def part_name(name: str) -> str:

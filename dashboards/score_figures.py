@@ -46,7 +46,7 @@ def cost_figure(costs: Sequence[Cost], metric: str, *, theme: Theme = LIGHT) -> 
     figure.update_yaxes(
         tickvals=list(range(len(names))),
         ticktext=[plain(name) for name in names],
-        autorange="reversed",
+        range=[max(len(names), 3) - 0.5, -0.5],
         showgrid=False,
     )
     figure.update_layout(showlegend=False, margin={"t": 8}, bargap=0.35)

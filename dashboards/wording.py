@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from mlhealth.clock import DAY, HOUR, MINUTE, SECOND, to_datetime
 from mlhealth.records import Cost, HealthScore, PerformanceEstimate, WindowReport
+from mlhealth.versions.comparison import Difference
 
 _PERCENT = frozenset({"accuracy", "balanced_accuracy", "precision", "recall", "mape"})
 LOSSES = frozenset({"mae", "rmse", "mape", "log_loss", "brier"})
@@ -80,10 +81,30 @@ def number(value: float | None) -> str:
 
 
 def cost_text(cost: Cost) -> str:
-    """Return what something costs of a metric: percentage points, or in the metric's unit; negative where it gains."""
-    if is_percent(cost.metric):
-        return f"{100 * cost.cost:+.1f} pp"
-    return f"{'+' if cost.cost > 0 else ''}{number(cost.cost)}"
+    """Return what something costs of a metric; negative where it gains."""
+    return difference_text(cost.metric, cost.cost)
+
+
+def difference_text(metric: str, difference: float | None) -> str:
+    """Return the difference of two values of a metric: in percentage points, or in the metric's unit.
+
+    >>> difference_text("accuracy", -0.0312), difference_text("mae", 0.25), difference_text("f1", None)
+    ('-3.1 pp', '+0.25', 'unknown')
+    """
+    if difference is None:
+        return UNKNOWN
+    if is_percent(metric):
+        return f"{100 * difference:+.1f} pp"
+    return f"{'+' if difference > 0 else ''}{number(difference)}"
+
+
+def difference_of(found: Difference) -> str:
+    """Return what one version has of a metric over another, with its interval: `+3.1 pp (+1.0 pp to +5.2 pp)`."""
+    text = difference_text(found.metric, found.value)
+    if found.lower is None or found.upper is None:
+        return text
+    ends = (difference_text(found.metric, end) for end in (found.lower, found.upper))
+    return f"{text} ({' to '.join(ends)})"
 
 
 def estimate_text(estimate: PerformanceEstimate | None) -> str:
@@ -149,6 +170,27 @@ def ago(then: int | None, now: int) -> str:
                 f"{(now - then) // unit} {name} ago" if now >= then else f"in {(then - now) // unit} {name}"
             )
     return "just now"
+
+
+def brief_duration(length: int) -> str:
+    """Return a length of time in its largest unit.
+
+    >>> brief_duration(50 * HOUR), brief_duration(90 * MINUTE)
+    ('2 d', '1 h')
+    """
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if length >= unit:
+            return f"{length // unit} {name}"
+    return f"{length // SECOND} s"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value; the small ones alike.
+
+    >>> p_value(3e-38), p_value(0.0512)
+    ('< 0.0001', '0.051')
+    """
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def headline(report: WindowReport | None) -> str:

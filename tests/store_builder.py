@@ -14,7 +14,7 @@ from mlhealth.clock import HOUR, ManualClock
 from mlhealth.queries.reports import Queries
 from mlhealth.records import HealthStatus, WindowReport
 from mlhealth.store import alert_tables as alert
-from mlhealth.store import tables
+from mlhealth.store import lifecycle, markers, tables
 from mlhealth.store.database import Database
 from mlhealth.store.schema import ensure
 from mlhealth.store.tokens import TokenRequest, Tokens, parse_scopes
@@ -135,6 +135,17 @@ class FilledStore:
         """Note that every version's windows up to `end` are closed."""
         with self.database.begin() as connection:
             connection.execute(sa.update(tables.model_versions).values(closed_end=end))
+
+    def mark(self, model: str, version: str, kind: str, note: str) -> None:
+        """Leave a marker on a model's history, an hour after its first window."""
+        with self.database.begin() as connection:
+            marker = markers.Marker(model, version, kind, START + HOUR, note, "ana")
+            markers.mark(connection, marker, self.clock.now())
+
+    def set_state(self, model: str, version: str, state: str) -> None:
+        """Move a version to `live` or `retired`."""
+        with self.database.begin() as connection:
+            lifecycle.set_state(connection, model, version, state)
 
     def forge_audit(self) -> None:
         """Change the first row of the audit trail behind its back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, RowMapping
 
+from mlhealth.clock import format_duration
+from mlhealth.dashboards.wording import moment
 from mlhealth.queries.reports import Queries
 from mlhealth.store.alert_tables import audit
 from mlhealth.store.audit import Verification, verify
@@ -94,20 +97,43 @@ def _row(row: RowMapping) -> AuditRow:
 
 
 def in_words(detail: str) -> str:
-    """Return the detail of a row as `name: value` texts.
+    """Return the detail of a row as `name: value` texts; times as moments, hashes by their beginning.
 
-    >>> in_words('{"rule":"Harm","note":"","n":2}')
-    'rule: Harm; n: 2'
+    >>> in_words('{"rule":"Harm","note":"","submitted":1757376002000000}')
+    'rule: Harm; submitted: 2025-09-09 00:00'
     """
     found = json.loads(detail)
     if not isinstance(found, dict):
         return str(found)
     told = {name: value for name, value in found.items() if value not in (None, "", [], {})}
-    return "; ".join(f"{name}: {_plain(value)}" for name, value in told.items())
+    return "; ".join(f"{name.replace('_', ' ')}: {_plain(name, value)}" for name, value in told.items())
 
 
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+_MOMENTS = frozenset(
+    {
+        "at",
+        "submitted",
+        "finished",
+        "recovered",
+        "starts",
+        "ends",
+        "fired_at",
+        "effective_start",
+        "start",
+        "end",
+    }
+)
+_HASH = re.compile(r"[0-9a-f]{40,64}")
+
+
+def _plain(name: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if name in _MOMENTS:
+            return moment(value) if value else "the beginning"
+        return format_duration(value) if name == "time_to_recovery" else f"{value:,}"
+    if isinstance(value, str):
+        return value[:12] if _HASH.fullmatch(value) else value
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Checked:

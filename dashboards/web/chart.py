@@ -19,8 +19,9 @@ class Chart:
     json: Markup
     height: int
     note: str = ""
+    wide: bool = False
 
     @classmethod
-    def of(cls, figure: Drawing, title: str, alt: str, note: str = "") -> Chart:
-        """Return a chart of a figure drawn in the light theme."""
-        return cls(title, alt, safe_json(figure.to_json()), figure.height, note)
+    def of(cls, figure: Drawing, title: str, alt: str, note: str = "", *, wide: bool = False) -> Chart:
+        """Return a chart of a figure drawn in the light theme; a `wide` one takes the whole width of the page."""
+        return cls(title, alt, safe_json(figure.to_json()), figure.height, note, wide)

@@ -10,11 +10,13 @@ from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.periods import known, period
-from mlhealth.dashboards.wording import capital, estimate_text, headline, metric_name
+from mlhealth.dashboards.wording import estimate_text, headline, metric_name
 from mlhealth.labels.track_record import TrackRecord
 from mlhealth.queries.alerts import AlertLine, Of, RetrainingLine
 from mlhealth.queries.reports import Period, Queries, ReportLine, VersionSummary
-from mlhealth.records import Alert, AlertState, WindowReport
+from mlhealth.queries.versions import FOREVER
+from mlhealth.records import Alert, AlertState, RetrainingRequest, WindowReport
+from mlhealth.store.markers import Marker, between
 
 LISTED = 24
 """Windows in the table."""
@@ -47,7 +49,6 @@ class ModelPage:
     stride: int
     alerts: tuple[AlertLine, ...]
     retrainings: tuple[RetrainingLine, ...]
-    siblings: tuple[VersionSummary, ...]
     features: tuple[FeatureLine, ...]
     track: tuple[TrackRecord, ...]
     advice: str
@@ -71,13 +72,15 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
     of = Of(model, version)
     retrainings = queries.alerts.retrainings(of, limit=20)
     episodes = _within(queries.alerts.episodes(of), period(chosen, newest))
+    with queries.database.read() as connection:
+        marked = between(connection, model, 0, FOREVER)
     return ModelPage(
         summary=summary,
         latest=latest,
         range=chosen,
         metric=metric,
         metrics=metrics,
-        charts=_charts(reports, metric, episodes, retrainings),
+        charts=_charts(reports, metric, episodes, [line.request for line in retrainings], marked),
         windows=tuple(report for report in reversed(loaded) if report.key.start in listed),
         shown=len(lines),
         stride=stride,
@@ -85,7 +88,6 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
             of, states=(AlertState.FIRING, AlertState.PENDING, AlertState.RESOLVED)
         ),
         retrainings=retrainings,
-        siblings=tuple(v for v in queries.versions(model) if v.version != version),
         features=feature_lines(latest)[:SHOWN_FEATURES] if latest else (),
         track=queries.labels.record(model, version).metrics,
         advice=advice(latest),
@@ -126,13 +128,15 @@ def _charts(
     reports: Sequence[WindowReport],
     metric: str,
     episodes: Sequence[Alert],
-    retrainings: Sequence[RetrainingLine],
+    requests: Sequence[RetrainingRequest],
+    markers: Sequence[Marker],
 ) -> tuple[Chart, ...]:
-    """Return the page's charts, from how well to why to what was done."""
+    """Return the page's charts, from how well and what was done about it to why."""
     if not reports:
         return ()
     start, end = reports[0].key.start, reports[-1].key.end
-    requests = [line.request for line in retrainings if line.request.created >= start]
+    requests = [request for request in requests if request.created >= start]
+    markers = [marker for marker in markers if start <= marker.at <= end]
     name, latest = metric_name(metric), reports[-1]
     charts = [
         Chart.of(
@@ -140,7 +144,20 @@ def _charts(
             f"Estimated {name}",
             f"Estimated {name} by window; the latest is {estimate_text(latest.estimates.get(metric))}.",
             "What the metric would be if labels came. Hollow points lie outside what the reference knows.",
-        ),
+            wide=True,
+        )
+    ]
+    if episodes or requests or markers:
+        charts.append(
+            Chart.of(
+                drawings.timeline_figure(episodes, requests, until=end, since=start, markers=markers),
+                "What happened",
+                f"{len(episodes)} alert firings, {len(requests)} retraining requests and {len(markers)} deployments.",
+                wide=True,
+            )
+        )
+    return (
+        *charts,
         Chart.of(
             drawings.health_figure(reports),
             "Health score and its parts",
@@ -153,9 +170,4 @@ def _charts(
             "Heat map of each feature's drift statistic divided by its threshold, by window.",
             "Statistic ÷ threshold; above 1 the feature has moved more than windows of the reference do.",
         ),
-    ]
-    if episodes or requests:
-        figure = drawings.timeline_figure(episodes, requests, until=end, since=start)
-        alt = capital(f"{len(episodes)} alert firings and {len(requests)} retraining requests over time.")
-        charts.append(Chart.of(figure, "Alerts and retraining", alt))
-    return tuple(charts)
+    )

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlhealth.dashboards.wording import higher_is_better, is_percent, metric_value
-from mlhealth.queries.reports import ReportLine, VersionSummary
+from mlhealth.queries.reports import Queries, ReportLine, VersionSummary
 
-HARM = ("critical", "degraded", "unknown", "healthy")
+HARM = ("critical", "degraded", "unknown", "healthy", "retired")
 """Statuses by how soon a person should look."""
+EXPLAINED = 50
+"""Versions whose reason is told, the ones that need a person first."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,18 @@ def overview(
 
 
 def status_of(version: VersionSummary) -> str:
-    """Return the status of a version's newest window, `unknown` before the first."""
+    """Return the status of a version's newest window, `unknown` before the first; a retired one has no other."""
+    if version.state == "retired":
+        return "retired"
     return version.latest.status if version.latest else "unknown"
+
+
+def reasons(queries: Queries, view: Overview) -> dict[tuple[str, str], str]:
+    """Return the first reason of each version shown that is not well, by model and version."""
+    wanted = [v for v in view.lines if v.latest and status_of(v) in {"critical", "degraded", "unknown"}]
+    return queries.first_reasons(
+        [(v.model, v.version, v.latest.start) for v in wanted[:EXPLAINED] if v.latest]
+    )
 
 
 def value_text(line: ReportLine) -> str:
@@ -74,11 +86,11 @@ def change_text(line: ReportLine) -> str:
     return f"{100 * difference / abs(line.reference):+.1f} %" if line.reference else "–"
 
 
-def _harm(version: VersionSummary) -> tuple[bool, int, int, float, str, str]:
-    """Return the sort key: retired ones last, then by status, firing alerts and score."""
+def _harm(version: VersionSummary) -> tuple[int, int, float, str, str]:
+    """Return the sort key: by status, firing alerts and score."""
     score = version.latest.score if version.latest and version.latest.score is not None else 101.0
     order = HARM.index(status_of(version))
-    return (version.state == "retired", order, -version.firing, score, version.model, version.version)
+    return (order, -version.firing, score, version.model, version.version)
 
 
 def _change(version: VersionSummary) -> tuple[bool, float, str, str]:

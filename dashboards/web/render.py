@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from mlhealth.clock import format_duration, to_iso
 from mlhealth.dashboards import wording
-from mlhealth.dashboards.health_figures import part_name
 from mlhealth.dashboards.heat_figures import ratio
 from mlhealth.dashboards.web import overview
 from mlhealth.dashboards.web.assets import PLOTLY, url
@@ -42,6 +41,7 @@ def environment() -> Environment:
     found.filters |= {
         "ago": wording.ago,
         "brief": wording.shortened,
+        "brief_duration": wording.brief_duration,
         "capital": wording.capital,
         "cost": wording.cost_text,
         "column": wording.column_name,
@@ -52,7 +52,7 @@ def environment() -> Environment:
         "metric": wording.metric_name,
         "moment": wording.moment,
         "number": wording.number,
-        "part": part_name,
+        "p_value": wording.p_value,
         "ratio": ratio,
         "segment": path,
         "share": share,
@@ -63,6 +63,7 @@ def environment() -> Environment:
         "asset": url,
         "feature_url": feature_url,
         "change_of": overview.change_text,
+        "difference_of": wording.difference_of,
         "headline": wording.headline,
         "interval_of": overview.interval_text,
         "model_url": model_url,
@@ -73,6 +74,7 @@ def environment() -> Environment:
         "span": wording.span,
         "status_words": STATUS_WORDS,
         "value_of": overview.value_text,
+        "versions_url": versions_url,
         "window_url": window_url,
     }
     return found
@@ -101,6 +103,11 @@ def path(text: str) -> str:
 def model_url(model: str, version: str, **parameters: object) -> str:
     """Return the address of a model version's page."""
     return f"/models/{path(model)}/versions/{path(version)}{query(**parameters)}"
+
+
+def versions_url(model: str) -> str:
+    """Return the address of the page of a model's versions."""
+    return f"/models/{path(model)}/versions"
 
 
 def feature_url(model: str, version: str, feature: str) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.dashboards import drawings
+from mlhealth.dashboards.health_figures import part_name
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
 from mlhealth.dashboards.web.model_page import advice, shown_metrics
+from mlhealth.dashboards.web.render import share
 from mlhealth.dashboards.web.scores import calibration_of, mean_score, score_counts, score_note
-from mlhealth.dashboards.wording import capital, metric_name
+from mlhealth.dashboards.wording import capital, is_percent, metric_name, number
 from mlhealth.profile.window_profile import PREDICTED, WindowProfile
 from mlhealth.queries.reports import Period, Queries, ReportLine
-from mlhealth.records import PerformanceEstimate, WindowReport
+from mlhealth.records import HealthScore, PerformanceEstimate, WindowReport
 
 DISTRIBUTIONS = 6
 """Features whose distributions are drawn: those with a reason or a fault, then those that drifted most."""
@@ -30,6 +32,8 @@ class WindowPage:
     charts: tuple[Chart, ...]
     scores: tuple[Chart, ...]
     why: tuple[Chart, ...]
+    segments_chart: Chart | None
+    parts: tuple[tuple[str, str], ...]
     before: ReportLine | None
     after: ReportLine | None
     advice: str
@@ -40,16 +44,19 @@ def window_page(queries: Queries, model: str, version: str, start: int) -> Windo
     report = queries.report(model, version, start)
     features = feature_lines(report)
     profiles = queries.profiles(report)
+    segments = queries.segments(model, version, start)
     before = queries.lines(model, version, Period(None, start), limit=1)
     after = queries.next_line(model, version, start)
     return WindowPage(
         report=report,
         estimates=tuple(report.estimates[name] for name in shown_metrics(report)),
         features=features,
-        segments=queries.segments(model, version, start),
+        segments=segments,
         charts=_charts(features, report, profiles),
         scores=_scores(queries, report, profiles),
         why=_why(report),
+        segments_chart=_segments(segments, report.health.metric),
+        parts=parts(report.health),
         before=before[0] if before else None,
         after=after,
         advice=advice(report),
@@ -69,6 +76,42 @@ def _charts(
     ranked = [*told, *(line.name for line in features if line.name != PREDICTED)]
     known = [name for name in dict.fromkeys(ranked) if name in reference.layout.bins and name != PREDICTED]
     return tuple(distribution(name, reference, window) for name in [*known[:DISTRIBUTIONS], PREDICTED])
+
+
+def parts(health: HealthScore) -> tuple[tuple[str, str], ...]:
+    """Return what a score is made of, by name, as people read it; the estimate itself has a table of its own."""
+    told = {name: value for name, value in health.parts.items() if name not in _ESTIMATED}
+    if not told:
+        return ()
+    losing = dict.fromkeys(("loss",), "lost")
+    found = [(losing.get(name, part_name(name)), _part(name, value, health)) for name, value in told.items()]
+    return (*found, ("tolerance", _part("tolerance", health.tolerance, health)))
+
+
+_ESTIMATED = frozenset({"value", "lower", "upper", "reference"})
+_SHARES = frozenset({"probability_of_drop", "drifted_features", "faulty_features", "input_fault"})
+
+
+def _part(name: str, value: float, health: HealthScore) -> str:
+    if name in _SHARES:
+        return share(value)
+    if name in {"loss", "tolerance"} and is_percent(health.metric):
+        return f"{100 * value:.1f} pp"
+    return number(value)
+
+
+def _segments(reports: Sequence[WindowReport], metric: str) -> Chart | None:
+    """Return the segments side by side; None where there are none."""
+    if not reports:
+        return None
+    name = metric_name(metric)
+    return Chart.of(
+        drawings.segments_figure(reports, metric),
+        f"Estimated {name} by segment",
+        f"Estimated {name} of {len(reports)} segments, the lowest health score first; the table lists them.",
+        "Whiskers are 90 % intervals, the stroke is the segment's own reference.",
+        wide=True,
+    )
 
 
 def _why(report: WindowReport) -> tuple[Chart, ...]:

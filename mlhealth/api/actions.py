@@ -16,6 +16,7 @@ from mlhealth.errors import NotFoundError
 from mlhealth.feedback import Verdict
 from mlhealth.queries.alerts import AlertQueries, names_only
 from mlhealth.store import acknowledge, baselines, feedback, proposals, retraining, silences
+from mlhealth.versions.promotion import Hand, Promotion
 
 LONGEST = 500
 """Characters of a note or comment that are kept."""
@@ -107,12 +108,26 @@ class Actions:
         with self.parts.queries.database.begin() as connection:
             retraining.reject(connection, request, self.caller.name, reason[:LONGEST], self._now)
 
+    def promote(self, model: str, version: str, note: str) -> None:
+        """Make a version the champion; raises NotFoundError, ConflictError, Forbidden."""
+        self.caller.check(model)
+        self._promotion.promote(model, version, Hand(self.caller.name, note[:LONGEST]))
+
+    def roll_back(self, model: str, note: str) -> None:
+        """Make the champion before the present one the champion again; raises ConflictError, Forbidden."""
+        self.caller.check(model)
+        self._promotion.roll_back(model, Hand(self.caller.name, note[:LONGEST]))
+
     def job_progress(self, request: str, told: Mapping[str, object]) -> None:
         """Note how a training job does; raises NotFoundError, or PermanentError where the words mean nothing."""
         self._check_request(request)
         progress = progress_of(told)
         with self.parts.queries.database.begin() as connection:
             report_progress(connection, request, progress, self._now)
+
+    @property
+    def _promotion(self) -> Promotion:
+        return Promotion(self.parts.queries.database, self.parts.models, self.parts.clock)
 
     @property
     def _queries(self) -> AlertQueries:

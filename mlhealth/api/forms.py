@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from mlhealth.api.access import Operator, Sessions, sessions
 from mlhealth.api.actions import Actions, When
 from mlhealth.api.services import Services, services
+from mlhealth.dashboards.web.render import versions_url
 from mlhealth.feedback import Verdict
 
 router = APIRouter(include_in_schema=False)
@@ -83,3 +84,17 @@ def reject(request_id: str, acting: Sent, reason: Annotated[str, Form()]) -> Res
     """Refuse a retraining request."""
     acting.reject(request_id, reason)
     return RedirectResponse("/retraining", 303)
+
+
+@router.post("/models/{model}/versions/{version}/promote")
+def promote(model: str, version: str, acting: Sent, note: Annotated[str, Form()]) -> Response:
+    """Make a version the champion."""
+    acting.promote(model, version, note)
+    return RedirectResponse(versions_url(model), 303)
+
+
+@router.post("/models/{model}/versions/rollback")
+def roll_back(model: str, acting: Sent, note: Annotated[str, Form()]) -> Response:
+    """Make the champion before the present one the champion again."""
+    acting.roll_back(model, note)
+    return RedirectResponse(versions_url(model), 303)

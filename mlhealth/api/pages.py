@@ -19,9 +19,10 @@ from mlhealth.dashboards.web.audit_page import AuditFilter, audit_page
 from mlhealth.dashboards.web.baselines_page import Pair, baselines_page
 from mlhealth.dashboards.web.feature_page import FeatureView, feature_page
 from mlhealth.dashboards.web.model_page import View, model_page
-from mlhealth.dashboards.web.overview import overview
+from mlhealth.dashboards.web.overview import overview, reasons
 from mlhealth.dashboards.web.periods import RANGES, REFRESHES
 from mlhealth.dashboards.web.render import render, safe_json
+from mlhealth.dashboards.web.versions_page import VersusView, versions_page
 from mlhealth.dashboards.web.window_page import window_page
 from mlhealth.errors import AuthError
 from mlhealth.queries.reports import RECENT, Queries
@@ -88,7 +89,8 @@ Visited = Annotated[Visit, Depends(visit)]
 def overview_page(seen: Visited, q: str = "", status: str = "", sort: str = "harm") -> Response:
     """Show every model version, those that need a person first on top."""
     view = overview(seen.queries.versions(), q, status, sort)
-    return seen.show("overview.html", view=view, here="models", recent=RECENT)
+    why = reasons(seen.queries, view)
+    return seen.show("overview.html", view=view, why=why, here="models", recent=RECENT)
 
 
 @router.get("/models/{model}/versions/{version}")
@@ -119,6 +121,13 @@ def baselines(seen: Visited, named: Named, pair: Annotated[Pair, Depends(Pair)])
     """Show what normal was taken to be, and what a newer baseline changed."""
     page = baselines_page(seen.queries, named.model, named.version, pair)
     return seen.show("baselines.html", view=page, charts=page.charts, here="models")
+
+
+@router.get("/models/{model}/versions")
+def versions(seen: Visited, model: str, view: Annotated[VersusView, Depends(VersusView)]) -> Response:
+    """Show a model's versions, and two of them side by side."""
+    page = versions_page(seen.queries, model, view)
+    return seen.show("versions.html", view=page, charts=page.charts, here="models", recent=RECENT)
 
 
 @router.get("/audit")

@@ -27,7 +27,8 @@ from mlhealth.scorers.opening import open_scorer
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, WATERMARK_HEADER
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import baselines
-from mlhealth.store.lifecycle import set_state
+from mlhealth.store.markers import Marker, mark
+from mlhealth.store.retire import retire
 from mlhealth.threads import single_threaded
 from mlhealth.worker.loop import Worker
 
@@ -81,6 +82,7 @@ class Stage:
         """Train the first version, fit its baseline, and let it speak."""
         story = self.story
         self.tell(f"training version 1 of {story.model} on {len(story.train):,} rows")
+        self.clock.advance(int(story.reference[TIME].iloc[-1]) - self.clock.now())
         model = train(story.train, story.target, story.features, story.task, self.seed)
         self.register("1", model, story.reference, story.train)
 
@@ -105,6 +107,7 @@ class Stage:
         with self.service.database.begin() as connection:
             baselines.push(connection, known, now)
             baselines.activate(connection, known.hash, now, window=story.window)
+            mark(connection, Marker(story.model, version, "deploy", now, "in service", "mlhealth demo"), now)
 
     def windows(self, stop: threading.Event) -> Iterator[Window]:
         """Stream the story; yield each window as it closes."""
@@ -163,7 +166,7 @@ class Stage:
         self.register(version, model, reference.reset_index(drop=True), learned.reset_index(drop=True))
         self.neighbours.trained = version
         with self.service.database.begin() as connection:
-            set_state(connection, self.story.model, "1", "retired")
+            retire(connection, self.story.model, "1", "mlhealth demo", self.clock.now())
         self._worker.checkpoint()  # which also looks for baselines that are new
 
 

@@ -182,6 +182,19 @@ class Queries:
             raise NotFoundError(f"model {model!r} version {version!r} has no window that starts at {start}")
         return from_data(found)
 
+    def first_reasons(self, windows: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str], str]:
+        """Return the first reason of each of these windows (model, version, start) that has one."""
+        if not windows:
+            return {}
+        t = reports.c
+        text = t.report["health"]["reasons"][0]["text"].as_string()
+        named = sa.tuple_(t.model, t.version, t.segment, t.start)
+        query = sa.select(t.model, t.version, text.label("text")).where(
+            t.latest, named.in_([(model, version, "", start) for model, version, start in windows])
+        )
+        with self.database.read() as connection:
+            return {(r.model, r.version): r.text for r in connection.execute(query) if r.text}
+
     def segments(self, model: str, version: str, start: int) -> tuple[WindowReport, ...]:
         """Return the reports of a window's segments, worst score first, unknown last."""
         table = reports

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from mlhealth.alerts.context import is_better_higher
+from mlhealth.baseline.files import view_from_bytes
 from mlhealth.errors import NotFoundError
 from mlhealth.labels.kept_sample import KeptSample
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
 from mlhealth.schema.model_schema import ModelSchema
-from mlhealth.store import baselines, markers
+from mlhealth.store import markers
 from mlhealth.store.database import Database
-from mlhealth.store.tables import model_versions, reports, window_profiles
+from mlhealth.store.tables import baselines, model_versions, reports, window_profiles
 from mlhealth.versions.comparison import (
     Answers,
     Comparison,
@@ -70,12 +71,14 @@ def versions(database: Database, model: str) -> list[VersionLine]:
 def compare(database: Database, versus: Versus) -> Comparison:
     """Return two versions compared on the newest windows that both have; raises NotFoundError where one has none."""
     with database.read() as connection:
-        ours = _reports(connection, versus, versus.champion)
-        theirs = _reports(connection, versus, versus.challenger)
-        common = sorted(ours.keys() & theirs.keys())[-versus.limit :]
+        starts = [_starts(connection, versus, name) for name in (versus.champion, versus.challenger)]
+        common = sorted(starts[0] & starts[1])[-versus.limit :]
+        ours, theirs = (
+            _reports(connection, versus.model, name, common) for name in (versus.champion, versus.challenger)
+        )
         schemas = _Schemas(connection)
         windows = [_window(connection, schemas, ours[start], theirs[start]) for start in common]
-    metric = next(iter(ours.values())).health.metric
+        metric = _metric(connection, versus, max(starts[0]))
     names = (versus.model, versus.champion, versus.challenger)
     return summarise(names, windows, metric, is_better_higher(metric))
 
@@ -90,20 +93,41 @@ class _Schemas:
     def of(self, name: str) -> ModelSchema:
         """Return the schema of a baseline by its hash."""
         if name not in self._known:
-            self._known[name] = baselines.load(self._connection, name).schema
+            blob = self._connection.execute(sa.select(baselines.c.blob).where(baselines.c.hash == name))
+            self._known[name] = view_from_bytes(blob.scalar_one(), name).schema
         return self._known[name]
 
 
-def _reports(connection: Connection, versus: Versus, version: str) -> Mapping[int, WindowReport]:
+def _starts(connection: Connection, versus: Versus, version: str) -> set[int]:
+    """Return the starts of a version's windows with rows; raises NotFoundError where there is none."""
     t = reports.c
-    query = sa.select(t.start, t.report).where(
+    query = sa.select(t.start).where(
         t.model == versus.model, t.version == version, t.segment == "", t.latest, t.rows > 0,
         t.start >= versus.start, t.start < versus.end, t.created > versus.closed_after,
     )  # fmt: skip
-    found = {row.start: from_data(row.report) for row in connection.execute(query.order_by(t.start))}
+    found = set(connection.execute(query).scalars())
     if not found:
         raise NotFoundError(f"version {version} of {versus.model} has no windows with rows in that time")
     return found
+
+
+def _reports(
+    connection: Connection, model: str, version: str, starts: Sequence[int]
+) -> Mapping[int, WindowReport]:
+    t = reports.c
+    query = sa.select(t.start, t.report).where(
+        t.model == model, t.version == version, t.segment == "", t.latest, t.start.in_(starts)
+    )
+    return {row.start: from_data(row.report) for row in connection.execute(query)}
+
+
+def _metric(connection: Connection, versus: Versus, start: int) -> str:
+    """Return the champion's primary metric in a window."""
+    t = reports.c
+    query = sa.select(t.metric).where(
+        t.model == versus.model, t.version == versus.champion, t.segment == "", t.latest, t.start == start
+    )
+    return str(connection.execute(query).scalar_one())
 
 
 def _window(

@@ -20,8 +20,9 @@ MODEL = "/models/loan-default/versions/3"
 WINDOW = f"{MODEL}/windows/{START + 31 * HOUR}"
 FEATURE = f"{MODEL}/features/income"
 BASELINES = f"{MODEL}/baselines"
+VERSIONS = "/models/loan-default/versions"
 FLEET = ("/alerts", "/retraining", "/audit", "/monitor", "/settings", "/docs", "/login", "/nowhere")
-PAGES = ("/", MODEL, WINDOW, FEATURE, BASELINES, *FLEET)
+PAGES = ("/", MODEL, WINDOW, FEATURE, BASELINES, VERSIONS, *FLEET)
 PHONE = {"width": 360, "height": 740}
 LONG = "a_model_whose_name_goes_on_" * 6
 RTL = "نموذج القروض"
@@ -33,6 +34,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     store = FilledStore(tmp_path_factory.mktemp("site"))
     store.add_loans()
     store.add_stream()
+    store.add_story(replace(Story(), version="4", falls=range(44, 46)))
+    store.mark("loan-default", "4", "deploy", "canary at 5 %")
     store.add_story(replace(Story(), model=LONG, version="2026-01-01T00.00.00-build-" * 3))
     store.add_story(replace(Story(), model=RTL, version="١"))
     store.add_story(replace(Story(), model="one-window", windows=1))
@@ -95,9 +98,9 @@ def test_model_page_draws_its_charts_without_a_fault(page: Page, site: str, faul
     titles = page.locator(".chart figcaption h2").all_inner_texts()
     assert titles == [
         "Estimated accuracy",
+        "What happened",
         "Health score and its parts",
         "Drift by feature",
-        "Alerts and retraining",
     ]
     assert page.locator(".plot .main-svg").count() >= len(titles)
     assert page.locator("#now").inner_text().startswith("Estimated accuracy is 8")
@@ -115,6 +118,7 @@ def test_window_page_tells_why_and_draws_the_distributions(page: Page, site: str
 def test_overview_leads_to_the_window_that_broke(page: Page, site: str, faults: list[str]) -> None:
     """From the fleet to the reason takes two clicks: the model, then a window."""
     look(page, site)
+    page.goto(f"{site}/?q=loan-default+3")
     page.get_by_role("link", name="loan-default").click()
     page.locator(".windows tbody tr", has_text="Critical").first.get_by_role("link").click()
     assert "Broken input" in page.locator(".advice").inner_text()
@@ -140,7 +144,7 @@ def test_search_and_status_stay_in_the_address(page: Page, site: str, faults: li
     page.keyboard.type("LOAN")
     page.keyboard.press("Enter")
     page.wait_for_url("**/?q=LOAN*")
-    assert page.locator(".fleet tbody tr").count() == 1
+    assert page.locator(".fleet tbody tr").count() == 2
 
 
 def test_period_and_metric_stay_in_the_address(page: Page, site: str, faults: list[str]) -> None:
@@ -183,6 +187,81 @@ def test_a_feature_of_a_window_leads_to_its_history(page: Page, site: str, fault
     page.wait_for_url("**/features/income?*")
     assert page.locator(".chart figcaption h2").all_inner_texts() == ["Drift", "Quality", "income"]
     assert "98.0 % out of range" in page.locator(".reasons").inner_text()
+
+
+def test_versions_stand_side_by_side(page: Page, site: str, faults: list[str]) -> None:
+    """From a model to its versions: a verdict in words, charts of both, and the choice kept in the address."""
+    look(page, site + MODEL)
+    page.get_by_role("link", name="Versions").click()
+    page.wait_for_url("**/versions")
+    assert (
+        page.locator("#verdict")
+        .inner_text()
+        .startswith("Versions 3 and 4 cannot be told apart: accuracy +2.5 pp")
+    )
+    titles = page.locator(".chart figcaption h2").all_inner_texts()
+    assert titles == ["Estimated accuracy", "Challenger less champion", "How differently they answer"]
+    page.get_by_label("Champion").select_option("4")
+    page.wait_for_url("**champion=4*")
+    page.get_by_role("navigation", name="Period").get_by_role("link", name="24h").click()
+    page.wait_for_url("**champion=4&challenger=3&range=24h*")
+    assert "canary at 5 %" in page.get_by_role("region", name="History").last.inner_text()
+
+
+def test_a_version_is_promoted_and_rolled_back_by_hand(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """With a note, a version becomes the champion, and the one before it again; both are in the history."""
+    store = FilledStore(tmp_path)
+    store.add_loans()
+    store.add_story(replace(Story(), version="4"))
+    with served(application(store)) as address:
+        for version in ("3", "4"):
+            look(page, address + VERSIONS)
+            row = page.locator("tbody tr", has=page.get_by_role("link", name=version, exact=True)).first
+            row.locator("summary").click()
+            row.get_by_label("Why").fill(f"{version} did well")
+            row.get_by_role("button").click()
+            row.get_by_text("champion").wait_for()
+        page.locator(".head summary").click()
+        page.get_by_label("Why").first.fill("complaints")
+        page.locator(".head").get_by_role("button", name="Roll back").click()
+        champion = page.locator("tbody tr", has_text="champion").first
+        champion.wait_for()
+        assert champion.get_by_role("rowheader").inner_text() == "3"
+        kinds = page.get_by_role("region", name="History").last.locator("tbody tr td:nth-child(2)")
+        assert kinds.all_inner_texts() == ["rollback", "promote", "promote"]
+
+
+def test_the_fleet_says_why_and_counts_no_retired_version(
+    page: Page, tmp_path: Path, faults: list[str]
+) -> None:
+    """A model that is not well has its first reason beside it; a retired one is last, whatever its last score."""
+    store = FilledStore(tmp_path)
+    store.add_story(replace(Story(), model="broken", windows=30))
+    store.add_story(replace(Story(), model="well", windows=6))
+    store.add_story(replace(Story(), model="gone", windows=30))
+    store.set_state("gone", "3", "retired")
+    with served(application(store)) as address:
+        page.goto(address)
+        rows = page.locator(".fleet tbody tr")
+        assert "Estimated accuracy fell from 88.2 % to 74.5 %" in rows.first.inner_text()
+        assert "gone" in rows.last.inner_text()
+        counts = page.get_by_role("list", name="Model versions by status").all_inner_texts()[0].split()
+        assert counts == ["3", "all", "1", "critical", "1", "healthy", "1", "retired"]
+
+
+def test_a_page_is_acknowledged_on_a_phone(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """The button for who is woken at night is on the screen of a phone, and tells who took it."""
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    store = FilledStore(tmp_path)
+    store.add_loans()
+    with served(application(store)) as address:
+        page.goto(f"{address}/alerts")
+        button = page.get_by_role("button", name="Acknowledge")
+        box = button.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= PHONE["width"]
+        button.click()
+        page.get_by_text("anyone on this machine").first.wait_for()
 
 
 def test_the_fleet_can_be_sorted(page: Page, site: str, faults: list[str]) -> None:

@@ -20,7 +20,6 @@ from mlhealth.metrics import Metrics
 from mlhealth.queries.alerts import Of
 from mlhealth.queries.reports import Period
 from mlhealth.records import WindowReport
-from mlhealth.store import markers
 from mlhealth.store.database import Database
 from tests.report_builder import START
 from tests.servers.process import free_port, wait_until
@@ -199,9 +198,7 @@ def history(postgres: str) -> Iterator[FilledStore]:
     database = Database.open(postgres)
     store = FilledStore(database)
     store.add_loans()
-    with database.begin() as connection:
-        marker = markers.Marker("loan-default", "3", "deploy", START + HOUR, "canary at 5 %", "ana")
-        markers.mark(connection, marker, START)
+    store.mark("loan-default", "3", "deploy", "canary at 5 %")
     yield store
     database.close()
 

@@ -15,7 +15,10 @@ from mlhealth.dashboards.theme import DARK, LIGHT, dark_colours
 from mlhealth.dashboards.wording import headline, higher_is_better
 from mlhealth.estimators.metric_names import _CLASS_METRICS, _REGRESSION_METRICS
 from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.queries.reports import ReportLine
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
+from mlhealth.store.markers import Marker
+from mlhealth.versions.comparison import SAME, Comparison, Difference, Disagreement, WindowComparison
 from tests.report_builder import START, Story, report, reports
 
 STORY = Story()
@@ -143,6 +146,73 @@ def test_timeline_draws_a_firing_alert_up_to_now() -> None:
     ends = {t.y[0]: t.x[-1] for t in figure.data}
     assert ends["B"] > ends["A"]
     assert "retraining" in ends
+
+
+def test_timeline_draws_deployments() -> None:
+    """What people did to versions has a row of its own, each kind with a shape of its own."""
+    marks = [
+        Marker("m", "2", kind, START, "<b>canary</b>", "ana") for kind in ("deploy", "promote", "rollback")
+    ]
+    figure = figures.timeline_figure([], [], until=START + HOUR, markers=marks)
+    (shown,) = (t for t in figure.data if t.y and t.y[0] == "deployments")
+    assert len(set(shown.marker.symbol)) == 3
+    assert "&lt;b&gt;canary" in shown.customdata[0]
+
+
+def test_segments_are_drawn_worst_first_and_the_unknown_says_so() -> None:
+    """Each segment has a line with its estimate, interval and reference; one without an estimate is named unknown."""
+    parts = [(30, "region=south"), (3, "region=north"), (40, "region=east")]
+    told = [replace(r, key=replace(r.key, segment=name)) for n, name in parts for r in [report(STORY, n)]]
+    figure = figures.segments_figure(told, "accuracy")
+    assert list(figure.layout.yaxis.ticktext) == ["region=south", "region=north", "region=east: unknown"]
+    estimates = trace(figure, "estimated accuracy")
+    assert list(estimates.y) == [0, 1]
+    assert all(width > 0 for width in estimates.error_x.array)
+    assert list(trace(figure, "reference").y) == [0, 1, 2]
+    assert "unknown" in texts(figures.segments_figure([told[2]], "accuracy"))
+
+
+def line(n: int, value: float | None) -> ReportLine:
+    """Return a window of a version in short."""
+    start = START + n * HOUR
+    return ReportLine(start, start + HOUR, 0, 10, "healthy", 97.0, "accuracy", value, 0.8, 0.9, 0.88)
+
+
+def test_versions_are_drawn_side_by_side() -> None:
+    """Each version has a line with its interval, broken where windows lie far apart; none known is told in words."""
+    figure = figures.versions_figure(
+        {"3": [line(n, 0.85) for n in (0, 1, 2, 40)], "4": [line(0, 0.87)]}, "accuracy"
+    )
+    assert [t.name for t in figure.data] == ["version 3", "version 4"]
+    assert list(figure.data[0].y) == [0.85, 0.85, 0.85, None, 0.85]
+    assert "unknown" in texts(figures.versions_figure({"3": [line(0, None)]}, "accuracy"))
+
+
+def test_differences_are_coloured_only_where_the_interval_leaves_zero_out() -> None:
+    """Better and worse windows have their colours, one that cannot be told is grey, an unknown one is left out."""
+    ends = [(0.02, 0.01, 0.03), (-0.02, -0.03, -0.01), (0.01, -0.01, 0.03), (None, None, None)]
+    told = [Difference("accuracy", 0.8, 0.8, *values) for values in ends]
+    windows = tuple(
+        WindowComparison(START + n * HOUR, START + (n + 1) * HOUR, (10, 10), {"accuracy": d})
+        for n, d in enumerate(told)
+    )
+    found = Comparison("m", "3", "4", "accuracy", SAME, windows)
+    figure = figures.difference_figure(found)
+    shown = trace(figure, "challenger − champion")
+    assert list(shown.marker.color) == [LIGHT.healthy, LIGHT.critical, LIGHT.unknown]
+    assert list(shown.y) == pytest.approx([2.0, -2.0, 1.0])
+    assert "unknown" in texts(figures.difference_figure(replace(found, windows=windows[3:])))
+    assert "Unknown" in texts(figures.disagreement_figure(found))
+
+
+def test_disagreement_is_drawn_where_samples_were_kept() -> None:
+    """The share of events answered differently, and the distance of all answers."""
+    apart = WindowComparison(START, START + HOUR, (10, 10), {}, 0.1, 0.02, Disagreement(10, share=0.3))
+    figure = figures.disagreement_figure(Comparison("m", "3", "4", "accuracy", SAME, (apart,)))
+    assert {t.name: list(t.y) for t in figure.data} == {
+        "same event, another answer": [0.3],
+        "distance of all answers": [0.1],
+    }
 
 
 def alert(rule: str, state: AlertState, *, since: int) -> Alert:

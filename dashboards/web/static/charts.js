@@ -13,7 +13,10 @@
 
   function draw(plot) {
     const figure = JSON.parse(repainted(plot.parentElement.querySelector("script").textContent));
-    if (plot.clientWidth < 520) figure.layout.margin = { ...figure.layout.margin, l: 40, r: 4 };
+    if (plot.clientWidth < 520) {
+      figure.layout.margin = { ...figure.layout.margin, l: 40, r: 4 };
+      if (!figure.layout.xaxis.tickvals) figure.layout.xaxis = { nticks: 4, tickangle: 0, ...figure.layout.xaxis };
+    }
     Plotly.newPlot(plot, figure.data, figure.layout, config).then(() => {
       plot.classList.add("drawn");
       const base = plot.dataset.windowBase;
