@@ -11,7 +11,7 @@ from mlhealth.queries.reports import Queries, ReportLine, VersionSummary
 
 HARM = ("critical", "degraded", "unknown", "healthy", "retired")
 """Statuses by how soon a person should look."""
-EXPLAINED = 50
+EXPLAINED = 30
 """Versions whose reason is told, the ones that need a person first."""
 
 

@@ -187,13 +187,13 @@ class Queries:
         if not windows:
             return {}
         t = reports.c
-        text = t.report["health"]["reasons"][0]["text"].as_string()
         named = sa.tuple_(t.model, t.version, t.segment, t.start)
-        query = sa.select(t.model, t.version, text.label("text")).where(
+        query = sa.select(t.model, t.version, t.report).where(
             t.latest, named.in_([(model, version, "", start) for model, version, start in windows])
         )
         with self.database.read() as connection:
-            return {(r.model, r.version): r.text for r in connection.execute(query) if r.text}
+            found = [(r.model, r.version, r.report["health"]["reasons"]) for r in connection.execute(query)]
+        return {(model, version): told[0]["text"] for model, version, told in found if told}
 
     def segments(self, model: str, version: str, start: int) -> tuple[WindowReport, ...]:
         """Return the reports of a window's segments, worst score first, unknown last."""
