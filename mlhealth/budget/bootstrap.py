@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlhealth.budget.limits import LEAST_SCALE, BudgetLimits, Floats, Spread, gains
+from mlhealth.budget.limits import LEAST_SCALE, REFERENCE_ERRORS, BudgetLimits, Floats, Spread, gains
 
 STREAMS = 256
 """Streams drawn, each with an error of its own in the reference metric."""
@@ -28,22 +28,30 @@ FEWEST = 4.0
 """Independent windows that a reference is worth at least, however alike its windows err."""
 LEAST = 2.5
 """Evidence (nats) that a page is worth at least."""
+FORGIVEN = (1.0, REFERENCE_ERRORS)
+"""Standard errors of the reference metric that are forgiven: the first, or the second where that keeps no budget."""
 COUNTED = 25
 """Fewer pages than this, over all streams, are not counted but extrapolated."""
 GRID = np.linspace(0.0, 1.0, 7)
 SEED = 20_190_208
 
 
-def bootstrapped_limit(bound: BudgetLimits) -> float | None:
-    """Return the limit for one page in `bound.windows_per_incident` windows, at most `bound.limit`.
+def drawn(bound: BudgetLimits) -> BudgetLimits:
+    """Return the limits for one page in `bound.windows_per_incident` windows, at most `bound.limit`.
 
-    None where the reference's windows cannot be drawn from. The strictest over the window sizes replayed.
+    The strictest over the window sizes replayed. Since every stream has a draw of the reference metric's own error in
+    it, less of that is forgiven beforehand, as long as the limit then stays below the bound. Where the reference's
+    windows cannot be drawn from, or no limit below the bound keeps the budget, the bound stands.
     """
     spread = bound.spread
     if spread is None or not spread.series:
-        return None
-    found = [_at_size(_Case(bound), place) for place in range(len(spread.sizes))]
-    return min(max(found), bound.limit)
+        return bound
+    for forgiven in FORGIVEN:
+        case = _Case(replace(bound, forgiven=forgiven))
+        limit = max(_at_size(case, place) for place in range(len(spread.sizes)))
+        if limit < bound.limit:
+            return replace(bound, limit=limit, found="bootstrap", forgiven=forgiven)
+    return replace(bound, found="bootstrap")
 
 
 class _Case:
@@ -57,6 +65,7 @@ class _Case:
             limits.reference_error,
             limits.spread,
             limits.windows_per_incident,
+            limits.forgiven,
         )
 
     def __hash__(self) -> int:

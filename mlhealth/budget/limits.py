@@ -24,7 +24,7 @@ from mlhealth.clock import DAY, HOUR
 from mlhealth.objective import Objective
 
 REFERENCE_ERRORS = 1.645
-"""Standard errors of the reference metric that are given to the model before anything counts as loss."""
+"""Standard errors of the reference metric that are forgiven before anything counts as loss, where nothing was drawn."""
 ONE_WINDOW = 0.55
 """Share of the limit that one window can add or take: two are needed to page, and two to resolve."""
 LEAST_SCALE = 0.3
@@ -115,6 +115,7 @@ class BudgetLimits:
     windows: float | None = None
     found: str = "bound"
     others: tuple[BudgetLimits, ...] = ()
+    forgiven: float = REFERENCE_ERRORS
     overlap: int = 1
 
     @classmethod
@@ -147,6 +148,7 @@ class BudgetLimits:
             windows,
             first.found,
             tuple(made[1:]),
+            forgiven=first.forgiven,
         )
 
     def overlapping(self, overlap: int) -> Self:
@@ -176,7 +178,7 @@ def gains(losses: Floats, deviation: float, rows: int, limits: BudgetLimits) -> 
     bias, scale, _ = (0.0, 1.0, 0.0) if limits.spread is None else limits.spread.at(rows)
     freedom = SURE_FREEDOM if limits.spread is None else limits.spread.freedom
     spread = max(deviation * scale, 1e-9)
-    net = losses - REFERENCE_ERRORS * limits.reference_error - bias * deviation
+    net = losses - limits.forgiven * limits.reference_error - bias * deviation
     contrast = limits.objective.tolerance / spread
     ratio = contrast * (net / spread - contrast / 2.0)
     most = ONE_WINDOW * limits.limit
@@ -184,7 +186,7 @@ def gains(losses: Floats, deviation: float, rows: int, limits: BudgetLimits) -> 
 
 
 def _limits(baseline: Baseline, objective: Objective, windows: float, *, bootstrapped: bool) -> BudgetLimits:
-    from mlhealth.budget.bootstrap import bootstrapped_limit
+    from mlhealth.budget.bootstrap import drawn
 
     reference = baseline.metrics[objective.metric]
     error = objective.scaled(reference.standard_error, reference.value)
@@ -195,10 +197,7 @@ def _limits(baseline: Baseline, objective: Objective, windows: float, *, bootstr
     residuals, deviations, series = parts
     spread = None if residuals is None or deviations is None else Spread.of(residuals, deviations, series)
     bound = BudgetLimits(objective, math.log(windows), error, spread, windows=windows)
-    if not bootstrapped or spread is None or not spread.series:
-        return bound
-    limit = bootstrapped_limit(bound)
-    return bound if limit is None else replace(bound, limit=limit, found="bootstrap")
+    return drawn(bound) if bootstrapped else bound
 
 
 def _tail_price(contrast: float, most: float, freedom: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlhealth.budget.bootstrap import LEAST, bootstrapped_limit
+from mlhealth.budget.bootstrap import LEAST, drawn
 from mlhealth.budget.limits import BudgetLimits, Spread, gains
 from mlhealth.budget.residuals import dependence
 from mlhealth.objective import Objective
@@ -53,21 +53,37 @@ def pages(limits: BudgetLimits, spread: float, correlation: float) -> float:
 def test_the_limit_holds_the_budget(spread: float, correlation: float) -> None:
     """Streams like the reference page at most 1.2 times as often as allowed, independent or not."""
     limits = bound(spread, correlation=correlation)
-    found = bootstrapped_limit(limits)
-    assert found is not None
-    assert LEAST <= found <= limits.limit
-    assert pages(replace(limits, limit=found), spread, correlation) <= 1.2
+    found = drawn(limits)
+    assert LEAST <= found.limit <= limits.limit
+    assert pages(found, spread, correlation) <= 1.2
 
 
 def test_calm_estimates_need_less_evidence() -> None:
     """Where estimates hardly err, a page is worth less evidence than the bound asks for; noisy ones ask for more."""
-    calm, noisy = (bootstrapped_limit(bound(spread, deviation=0.05)) for spread in (0.3, 1.5))
-    assert calm is not None
-    assert noisy is not None
+    calm, noisy = (drawn(bound(spread, deviation=0.05)).limit for spread in (0.3, 1.5))
     assert calm <= noisy <= math.log(WINDOWS)
     assert calm < math.log(WINDOWS) / 2
 
 
 def test_without_reference_windows_the_bound_stands() -> None:
     """Where no windows were kept, there is nothing to draw from."""
-    assert bootstrapped_limit(replace(bound(1.0), spread=None)) is None
+    limits = replace(bound(1.0), spread=None)
+    assert drawn(limits) == limits
+
+
+@pytest.mark.parametrize("error", [0.004, 0.015, 0.03])
+def test_an_uncertain_reference_does_not_break_the_budget(error: float) -> None:
+    """Over many references that each err by their own draw, pages are at most 1.2 times as many as allowed."""
+    limits = drawn(replace(bound(0.5), reference_error=error))
+    assert limits.spread is not None
+    rng = np.random.default_rng(3)
+    streams, windows, opened = 400, 600, 0
+    losses = 0.5 * limits.spread.deviation[0] * rng.normal(size=(streams, windows))
+    losses += error * rng.normal(size=(streams, 1))
+    for stream in losses:
+        total, is_open = 0.0, False
+        for gained in gains(stream, limits.spread.deviation[0], 500, limits):
+            total = min(max(total + gained, 0.0), limits.limit)
+            opened += not is_open and total >= limits.limit
+            is_open = total >= limits.limit or (is_open and total > 0.0)
+    assert opened / (streams * windows) * WINDOWS <= 1.2
