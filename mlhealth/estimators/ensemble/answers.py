@@ -59,7 +59,7 @@ CROWD, SOME = 0.4, 0.2
 """Share of moved columns from which a window is taken for one that drifted as a whole, fully and in part."""
 DRAWN_CLASSES, DRAWN_LOSSES, DRAWN_REPLAYS = 1.0, 1.0, 0.5
 """How far it is drawn: a classifier's to calibrated confidence, a regressor's to the witnesses and the reference, and a
-regressor's replay of no definite fault to the witnesses."""
+regressor's replay, of no definite fault or that explains little, to the witnesses."""
 WITNESSED = 0.75
 """Share of the witnesses in what a regressor's answer is drawn to, by logarithms; the rest is the reference's own."""
 
@@ -221,17 +221,19 @@ def simpler(kept: Sequence[Candidate], window: Rows, metric: str, usual: Usual) 
     A classifier's window that drifted in most columns is left to calibrated confidence as far as nothing explains it,
     but not where faults were found for sure, which that knows nothing of. A regressor's is left to the witnesses and
     the reference, as far as nothing explains it. Its replay of values drawn from the window itself, no fault by name,
-    may have broken ties that only drifted: where most columns moved, the witnesses count as much.
+    may have broken ties that only drifted: where most columns moved, the witnesses count as much, as they do where a
+    replay explains little.
     """
     misfit, moved = sum(c.belief * c.misfit for c in kept), usual.moved or 0.0
     if window.schema.is_classification:
         drifted = _risen(misfit, UNEXPLAINED) * _risen(moved, (SOME, CROWD))
         faults = sum(c.belief for c in kept if any(t.sure for t in c.treated))
         return usual.first.get(metric), DRAWN_CLASSES * drifted * max(1.0 - faults, 0.0)
+    unexplained = _risen(misfit, UNEXPLAINED_LOSSES)
     if sum(c.belief for c in kept if c.treated) < 0.5:
-        return _off_support(metric, usual), DRAWN_LOSSES * _risen(misfit, UNEXPLAINED_LOSSES)
-    guessed = sum(c.belief for c in kept if not c.named) > 0.5
-    return usual.witness.get(metric, usual.first.get(metric)), DRAWN_REPLAYS * (moved > CROWD and guessed)
+        return _off_support(metric, usual), DRAWN_LOSSES * unexplained
+    guessed = moved > CROWD and sum(c.belief for c in kept if not c.named) > 0.5
+    return usual.witness.get(metric, usual.first.get(metric)), DRAWN_REPLAYS * max(guessed, unexplained)
 
 
 def _off_support(metric: str, usual: Usual) -> float | None:

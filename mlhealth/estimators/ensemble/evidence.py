@@ -32,6 +32,8 @@ MANY = 0.2
 """Share of values beyond all drift from which a column is broken, however the others moved."""
 MOST = 0.5
 """Share of values beyond the reference's reach from which a column with loosened ties is broken in a drifting table."""
+DISPLACED = 0.1
+"""The same, given what columns that stand still say it should be."""
 SWAPPED = 0.6
 """Share of both columns' change that a swap must explain."""
 SURELY = 0.9
@@ -153,8 +155,24 @@ def broken_columns(
     return [
         t
         for t, place in zip(sure, which, strict=True)
-        if t.sure or _is_broken(t, place, (evidence, drift), bool(trusted[place]))
+        if t.sure
+        or _is_broken(t, place, (evidence, drift), bool(trusted[place]))
+        or (_imitable(t, place, evidence) and displaced(memory, window_scores, place, still))
     ]
+
+
+def displaced(memory: Memory, window_scores: Floats, place: int, still: Mask) -> bool:
+    """Whether a column lies, given the columns that stand still, where no weights up to `HEAVIEST` put it.
+
+    An offset keeps every correlation: but what is tied to columns that stand still cannot have drifted far alone.
+    """
+    others = [int(j) for j in np.flatnonzero(still) if j != place]
+    if not others:
+        return False
+    before, after = (
+        memory.expectations.residual(place, others, scores) for scores in (memory.scores, window_scores)
+    )
+    return _beyond_numbers(np.sort(before), after) > DISPLACED
 
 
 @dataclass(frozen=True)
@@ -226,6 +244,13 @@ def _is_broken(treated: Treated, place: int, seen: tuple[Evidence, Drift], trust
     if lead.kind in TIED:
         return lead.named and treated.explained > (SURELY if beside == 1.0 else 0.8) and loosened
     return beside < 1.0 and _definite(treated, (lead, fraction), beside, loosened)
+
+
+def _imitable(treated: Treated, place: int, evidence: Evidence) -> bool:
+    """Whether a definite fault that drift can imitate explains a column whose values are within reach."""
+    lead = treated.operators[0][0] if treated.operators else None
+    within = bool(evidence.outside[place] <= evidence.tolerance)
+    return within and lead is not None and lead.named and lead.kind in TIED and treated.explained > 0.8
 
 
 def _needed(least: float, beside: float) -> float:

@@ -63,11 +63,20 @@ class Expectations:
     def hint(self, target: int, trusted: Sequence[int], scores: Floats) -> Floats:
         """Return the prediction (n,) of column `target`, in units of its spread over the reference."""
         place, weight = self.coefficients(target, trusted)
-        design = np.hstack([squares(scores[:, self.predictors(target, trusted)]), np.ones((len(scores), 1))])
         variance = float(weight @ self.gram[np.ix_(place, place)] @ weight)
         mean = float(weight @ self.gram[place, -1])
         deviation = np.sqrt(max(variance - mean**2, 1e-6))
-        return np.asarray(np.clip((design @ weight - mean) / deviation, -4.0, 4.0), np.float64)
+        predicted = self._design(target, trusted, scores) @ weight
+        return np.asarray(np.clip((predicted - mean) / deviation, -4.0, 4.0), np.float64)
+
+    def residual(self, target: int, trusted: Sequence[int], scores: Floats) -> Floats:
+        """Return how far column `target` lies from its prediction, (n,), in normal scores."""
+        _, weight = self.coefficients(target, trusted)
+        return np.asarray(scores[:, target] - self._design(target, trusted, scores) @ weight, np.float64)
+
+    def _design(self, target: int, trusted: Sequence[int], scores: Floats) -> Floats:
+        able = self.predictors(target, trusted)
+        return np.hstack([squares(scores[:, able]), np.ones((len(scores), 1))])
 
 
 def correlations(scores: Floats) -> Floats:

@@ -9,10 +9,12 @@ import pytest
 
 from mlhealth.estimators.ensemble.answers import Usual, simpler
 from mlhealth.estimators.ensemble.diagnosis import Treated
-from mlhealth.estimators.ensemble.evidence import Drift, Evidence, _is_broken, _is_sure
+from mlhealth.estimators.ensemble.evidence import Drift, Evidence, _is_broken, _is_sure, displaced
 from mlhealth.estimators.ensemble.explanations import Candidate
 from mlhealth.estimators.ensemble.operators import Operator
+from mlhealth.estimators.ensemble.replay import Memory
 from mlhealth.estimators.ensemble.screening import Movement
+from mlhealth.estimators.rows import Rows
 from mlhealth.estimators.synthetic import synthetic_rows
 
 COLUMNS = 4
@@ -74,3 +76,27 @@ def test_a_surely_replayed_window_is_not_left_to_confidence() -> None:
     assert simpler([candidate(())], rows, "accuracy", USUAL) == (0.9, 1.0)
     assert simpler([candidate((guessed,))], rows, "accuracy", USUAL) == (0.9, 1.0)
     assert simpler([candidate((sure,))], rows, "accuracy", USUAL) == (0.9, 0.0)
+
+
+def tied(count: int, seed: int, *, offset: float = 0.0, above: float = -np.inf) -> Rows:
+    """Return rows whose z follows x, come `offset` too large, of which only those with z well `above` x are kept."""
+    made = synthetic_rows(count, seed=seed).rows
+    own = np.random.default_rng([seed, 1]).normal(size=count)
+    z = 0.9 * made.features["x"].to_numpy(float) + 0.4 * own + offset
+    return replace(made, features=made.features.assign(z=z)).take(np.flatnonzero(own > above))
+
+
+@pytest.mark.parametrize(
+    ("window", "found"),
+    [(tied(600, 1, offset=2.0), True), (tied(600, 1), False), (tied(2000, 1, above=1.0), False)],
+)
+def test_an_offset_keeps_correlations_but_leaves_the_place_that_tied_columns_give(
+    window: Rows, found: bool
+) -> None:
+    """Beyond where any weights put a column, given the ones that stand still: an offset, not a drift of its own."""
+    memory = Memory.of(tied(2000, 0))
+    scores = memory.encoding.normal_scores(window.features)
+    place = memory.encoding.columns.index("z")
+    still = np.array([name == "x" for name in memory.encoding.columns])
+    assert displaced(memory, scores, place, still) is found
+    assert not displaced(memory, scores, place, np.zeros(len(still), dtype=np.bool_))
