@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.limits import LEAST_WINDOWS, AlarmBudget, BudgetLimits
 from mlhealth.clock import DAY, format_duration
@@ -35,7 +37,7 @@ def remarks(config: ModelConfig, shares: int, width: int | None = None) -> list[
     >>> remarks(ModelConfig(false_alarms="20 per 1d"), 1)[0][:52]
     'a budget of 20 per 1d cannot be spent: a day has 24 '
     """
-    accepted, window = config.false_alarms, width or config.pane
+    accepted, window = config.false_alarms, width or config.every
     metrics = 1 + len(config.guard)
     windows = AlarmBudget(accepted.alarms, accepted.per).windows(window, shares * metrics)
     told = f"{accepted.alarms:g} per {format_duration(accepted.per)}"
@@ -77,9 +79,10 @@ def limits_of(baseline: Baseline, config: ModelConfig, shares: int, width: int |
         baseline,
         objective,
         AlarmBudget(accepted.alarms, accepted.per),
-        window=width or config.pane,
+        window=width or config.every,
         segments=shares,
         learning=config.learning,
         further=tuple(Objective.of(metric, baseline.schema) for metric in wanted),
     )
+    found = replace(found, every=config.every)
     return found if width is not None else found.overlapping(config.overlap)

@@ -6,6 +6,7 @@ A *pane* is the shortest span of event time whose rows are counted together; a w
 |---|---|---|
 | tumbling | one pane each | the watermark has passed its end |
 | sliding | `size` long, one ends with every pane | the watermark has passed its end |
+| run | one pane each, silence between them is none | the watermark has passed its end |
 | count | consecutive panes | panes passed hold `rows` rows, or are `size` long; its bounds never change then |
 
 A pane takes rows until the watermark has passed its end by the lateness; a window is final when its last pane is. Rows
@@ -88,12 +89,12 @@ def plan(spec: WindowSpec, stand: Open, mark: int | None, now: int) -> Plan:
     """
     if mark is None:
         return Plan(None, (), stand.closed_end, None)
-    horizon, final_end = floor_to(mark, spec.pane), floor_to(mark - spec.lateness, spec.pane)
+    horizon, final_end = floor_to(mark, spec.pane), floor_to(mark - spec.lateness, spec.every or spec.pane)
     rows = _Rows(stand.panes)
     changed = [t for t in stand.told if rows.between(t.start, t.end) != t.rows]
     # A clock that was set back must not put a revision off by as much.
     ripe = [t for t in changed if t.end <= final_end or not 0 <= now - t.at < spec.revise]
-    fresh = _by_count(spec, stand, rows, horizon) if spec.rows else _by_time(spec, stand, horizon)
+    fresh = _fresh(spec, stand, rows, horizon)
     due = [Due(t.start, t.end, is_revision=True) for t in sorted(ripe, key=lambda t: t.end)]
     due += [Due(start, end) for start, end in fresh.windows]
     return Plan(mark, tuple(due), fresh.closed_end, final_end, fresh.skipped)
@@ -130,11 +131,24 @@ class _Rows:
         return self.starts[at] if at < len(self.starts) else None
 
 
-def _by_time(spec: WindowSpec, stand: Open, horizon: int) -> _Fresh:
-    """Return tumbling and sliding windows that have no report yet."""
-    told = {t.end for t in stand.told}
-    since = stand.final_end
-    ends = sorted(
+def _fresh(spec: WindowSpec, stand: Open, rows: _Rows, horizon: int) -> _Fresh:
+    """Return the windows that have no report yet, by their kind."""
+    if spec.every:
+        return _by_run(spec, stand, horizon)
+    return _by_count(spec, stand, rows, horizon) if spec.rows else _by_time(spec, stand, horizon)
+
+
+def _by_run(spec: WindowSpec, stand: Open, horizon: int) -> _Fresh:
+    """Return runs that have no report yet."""
+    ends = _ends(spec, stand, horizon)
+    closed = [end for end in (stand.closed_end, *ends) if end is not None]
+    return _Fresh([(end - spec.size, end) for end in ends], max(closed, default=None))
+
+
+def _ends(spec: WindowSpec, stand: Open, horizon: int) -> list[int]:
+    """Return the ends of windows that hold rows, are over, have no report, and may still have one."""
+    told, since = {t.end for t in stand.told}, stand.final_end
+    return sorted(
         {
             end
             for start, rows in stand.panes.items()
@@ -142,6 +156,11 @@ def _by_time(spec: WindowSpec, stand: Open, horizon: int) -> _Fresh:
             if rows and end <= horizon and end not in told and (since is None or end > since)
         }
     )
+
+
+def _by_time(spec: WindowSpec, stand: Open, horizon: int) -> _Fresh:
+    """Return tumbling and sliding windows that have no report yet."""
+    ends = _ends(spec, stand, horizon)
     if stand.closed_end is None and not ends:
         return _Fresh((), None)
     at = ends[0] - spec.pane if stand.closed_end is None else stand.closed_end

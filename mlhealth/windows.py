@@ -26,7 +26,8 @@ class WindowSpec:
     `revise`: least wall time between two revisions before the last. `allowance`: how far ahead of its message's own
     timestamp an event may be. `empty`: how many windows without any row in one stretch are reported before the silence
     is only counted. `step`: length of a pane, where windows have several (0: one pane is a window). `rows`: how many
-    close a count window (0: windows are not counted so).
+    close a count window (0: windows are not counted so). `every`: about how often runs come, of which each is a window
+    (0: windows are no runs).
     """
 
     size: int
@@ -36,6 +37,7 @@ class WindowSpec:
     empty: int = 24
     step: int = 0
     rows: int = 0
+    every: int = 0
 
     @property
     def pane(self) -> int:

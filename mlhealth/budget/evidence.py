@@ -124,7 +124,7 @@ def _cautious(
         return _with(health, HealthStatus.UNKNOWN, text)
     width = report.key.end - report.key.start
     silence = 0 if state.end is None else report.key.start - state.end
-    if silence > GAP * max(width, 1):
+    if silence > GAP * max(width, limits.every, 1):
         text = f"no window came for {format_duration(silence)} before this one: what changed meanwhile was not seen"
         return _with(health, HealthStatus.UNKNOWN, text)
     return health

@@ -104,7 +104,7 @@ class BudgetLimits:
     loss. `spread`: None where no reference windows were replayed; then intervals are taken at their word.
     `learning`: windows before anything pages. `windows`: how many there are to one allowed page; None reads it off the
     limit. `found`: how the limit was found. `others`: the limits of further metrics that page too. `overlap`: in how
-    many windows each row is.
+    many windows each row is. `every`: about how much event time goes by from one window to the next.
     """
 
     objective: Objective
@@ -117,6 +117,7 @@ class BudgetLimits:
     others: tuple[BudgetLimits, ...] = ()
     forgiven: float = REFERENCE_ERRORS
     overlap: int = 1
+    every: int = 0
 
     @classmethod
     def of(

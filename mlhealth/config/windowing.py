@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from mlhealth.clock import MINUTE, SECOND, format_duration
 from mlhealth.config.strict_model import Duration, Strict
 
+RUN = SECOND
+"""Length of the window of a run: its rows have one event time."""
 MOST_PANES = 100
 """Panes of a sliding window at most: each window merges so many."""
 
@@ -26,16 +28,18 @@ class WindowConfig(Strict):
 
     `window`: its length. `slide`: with it, there is a report on the last `window` every `slide`. `rows`: for slow
     models, windows of length `window` are joined until they hold at least so many rows, or are `longest` (24 windows)
-    long together. `disorder`: how far out of order events of one partition usually come; a window closes that much
-    later. `lateness`: how much later still a row may come and revise the window, at most once per `revise`.
-    `allowance`: how far ahead of its message's own timestamp an event may claim to be. `empty_windows`: how many
-    windows without rows are reported in one stretch.
+    long together. `runs`: each run of a batch job is a window: all its rows have one event time, when the run began; it
+    closes when its log falls silent or a later run comes, and `window` says about how often runs come. `disorder`: how
+    far out of order events of one partition usually come; a window closes that much later. `lateness`: how much later
+    still a row may come and revise the window, at most once per `revise`. `allowance`: how far ahead of its message's
+    own timestamp an event may claim to be. `empty_windows`: how many windows without rows are reported in one stretch.
     """
 
     window: Duration = 60 * MINUTE
     slide: Duration | None = None
     rows: int | None = Field(default=None, ge=1)
     longest: Duration | None = None
+    runs: bool = False
     lateness: DurationOrZero = 15 * MINUTE
     disorder: DurationOrZero = 5 * SECOND
     revise: Duration = 5 * MINUTE
@@ -44,8 +48,8 @@ class WindowConfig(Strict):
 
     @model_validator(mode="after")
     def _windows_are_whole_panes(self) -> WindowConfig:
-        if self.slide is not None and self.rows is not None:
-            raise ValueError("slide and rows: windows either slide or are counted, not both")
+        if (self.slide is not None) + (self.rows is not None) + self.runs > 1:
+            raise ValueError("slide, rows, runs: windows slide, are counted or are runs; choose one")
         if self.slide is not None and (
             self.window % self.slide or not 1 < self.window // self.slide <= MOST_PANES
         ):
@@ -60,11 +64,18 @@ class WindowConfig(Strict):
     @property
     def pane(self) -> int:
         """The length of a pane: rows of one pane are counted together, and windows end with one."""
-        return self.slide or self.window
+        return RUN if self.runs else self.slide or self.window
+
+    @property
+    def every(self) -> int:
+        """About how much event time goes by from one window to the next."""
+        return self.window if self.runs else self.pane
 
     @property
     def size(self) -> int:
         """The length of a window, of counted ones the greatest."""
+        if self.runs:
+            return RUN
         return self.window if self.rows is None else self.longest or 24 * self.window
 
     @property

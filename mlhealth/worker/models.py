@@ -104,12 +104,13 @@ def window_spec(config: ModelConfig) -> WindowSpec:
     """Return how a model's windows are cut."""
     return WindowSpec(
         config.size,
-        config.lateness,
+        max(config.lateness, config.window) if config.runs else config.lateness,
         config.revise,
         config.allowance,
         config.empty_windows,
         step=config.pane,
         rows=config.rows or 0,
+        every=config.window if config.runs else 0,
     )
 
 

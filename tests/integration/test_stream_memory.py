@@ -27,7 +27,17 @@ from mlhealth.store import baselines
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, partials, partitions, rejections, reports
 from mlhealth.worker.loop import POINTS
-from tests.servers.stream import HEADERS, START, WINDOW, Bench, headers, loan_baseline, loan_events, run
+from tests.servers.stream import (
+    HEADERS,
+    START,
+    WINDOW,
+    Bench,
+    headers,
+    loan_baseline,
+    loan_events,
+    run,
+    small_config,
+)
 
 
 @pytest.fixture(scope="session")
@@ -335,3 +345,33 @@ def test_a_sampled_log_is_judged_as_the_file_is(bench: Bench) -> None:
         assert report.estimates == expected.estimates
         assert report.drift == expected.drift
         assert report.volume > 4 * report.rows
+
+
+def test_a_run_of_a_batch_job_is_a_window(bench: Bench) -> None:
+    """Rows with the run's time are one window however long the job writes; silence between daily runs is no news."""
+    bench.config = small_config(window="1d", lateness="10m", runs=True)
+    log = MemoryLog("t", 2, bench.clock)
+    source = MemorySource(log)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 1)
+    began = [bench.clock.now() // DAY * DAY + day * DAY for day in range(1, 4)]
+    for day, start in enumerate(began):
+        bench.clock.advance(start + MINUTE - bench.clock.now())
+        rows_of_run = [
+            {**orjson.loads(event), "ts": to_iso(start), "event_id": f"{day}-{i}"}
+            for i, event in enumerate(loan_events(400, seed=day))
+        ]
+        for first in range(0, 400, 100):
+            for i, event in enumerate(rows_of_run[first : first + 100]):
+                log.append(i % 2, orjson.dumps(event), HEADERS)
+            bench.clock.advance(20 * SECOND)
+            worker.turn()
+            told = [key for key in latest(bench.database) if key == ("", start)]
+            assert told == [], "a run that is still written was judged"
+        bench.clock.advance(40 * SECOND)
+        worker.turn()
+        assert latest(bench.database)["", start].rows == 400
+    overall = {start: report for (segment, start), report in latest(bench.database).items() if not segment}
+    assert sorted(overall) == began
+    assert all(report.rows == 400 and report.revision == 0 for report in overall.values())
+    assert not any("no window came" in r.text for report in overall.values() for r in report.health.reasons)

@@ -15,7 +15,8 @@ from mlhealth.windows import WindowSpec, floor_to
 TUMBLING = WindowSpec(size=10, lateness=20, revise=5, allowance=3, empty=4)
 SLIDING = WindowSpec(size=30, lateness=20, revise=5, allowance=3, empty=4, step=10)
 COUNT = WindowSpec(size=60, lateness=20, revise=5, allowance=3, empty=4, step=10, rows=12)
-SPECS = (TUMBLING, SLIDING, COUNT)
+RUN = WindowSpec(size=10, lateness=60, revise=5, allowance=3, empty=4, every=50)
+SPECS = (TUMBLING, SLIDING, COUNT, RUN)
 
 
 @dataclass
@@ -151,7 +152,7 @@ def test_empty_windows_are_reported_up_to_a_limit() -> None:
     assert found.skipped == 12
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("spec", [TUMBLING, SLIDING, COUNT])
 def test_a_lasting_silence_is_reported_only_so_often(spec: WindowSpec) -> None:
     """Looked at window by window, a silence ends in nothing but a count too."""
     told, skipped = 0, 0
@@ -183,3 +184,12 @@ def test_panes_go_when_no_window_needs_them() -> None:
     assert needed_from(COUNT, [Told(0, 20, 5)], 20, 40) == 20
     assert needed_from(COUNT, [], None, 40) == 0
     assert floor_to(-1, 10) == -10
+
+
+@given(panes)
+def test_silence_between_runs_is_none(rows: dict[int, int]) -> None:
+    """Every run is told once, and nothing else, however long no run came."""
+    store = Store(RUN)
+    store.take(rows)
+    assert store.look(1_000_000, 0).skipped == 0
+    assert {t.start: t.rows for t in store.told.values()} == rows
