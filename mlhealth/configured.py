@@ -23,6 +23,7 @@ MOST_WINDOWS = 1_000_000.0
 def settings_of(config: ModelConfig, baseline: Baseline) -> EvaluationSettings:
     """Return how the windows of a model are evaluated, but for its scorer; raises ConfigError."""
     return EvaluationSettings(
+        level=config.level,
         tolerance=config.tolerance,
         season=None if config.season is None else Season(config.season),
         thresholds=pinned(config.thresholds),

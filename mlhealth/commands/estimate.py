@@ -42,6 +42,9 @@ def estimate(
     scorer_seconds: Annotated[
         float | None, typer.Option(help="Seconds a window may wait for the scorer.", min=0.01)
     ] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Level of the intervals; default 0.9.", min=0.5, max=0.99)
+    ] = None,
     method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Judge as the service would by this mlhealth.yaml.")
@@ -70,7 +73,8 @@ def estimate(
     settings = EvaluationSettings() if block is None else settings_of(block, fitted)
     kept = settings.scorer_budget
     budget = ScorerBudget(scorer_rows or kept.rows, scorer_seconds or kept.seconds)
-    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked, scorer_budget=budget))
+    settings = replace(settings, level=level or settings.level, scorer_budget=budget)
+    evaluator = Evaluator(fitted, replace(settings, method=method, scorer=asked))
     judging = None if block is None else Judging.configured(fitted, block, cut)
     production = read_production(prod, fitted)
     warn([*production.warnings, *(() if judging is None else judging.remarks)])
@@ -78,7 +82,7 @@ def estimate(
     if output is Format.JSON:
         _print_json(found)
     else:
-        _print_table(found, fitted)
+        _print_table(found, fitted, settings.level)
 
 
 def _print_json(found: Iterable[FileReport]) -> None:
@@ -93,7 +97,7 @@ def _print_json(found: Iterable[FileReport]) -> None:
         sys.stdout.flush()
 
 
-def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
+def _print_table(found: Iterable[FileReport], fitted: Baseline, level: float) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -102,9 +106,8 @@ def _print_table(found: Iterable[FileReport], fitted: Baseline) -> None:
 
     reference = fitted.metrics[fitted.primary].value if fitted.primary in fitted.metrics else None
     title = f"{fitted.schema.model} version {fitted.schema.version}"
-    caption = (
-        "" if reference is None else f"{fitted.primary} in the reference: {reference:.3f}; intervals of 90 %"
-    )
+    told = f"{fitted.primary} in the reference: {reference:.3f}; " if reference is not None else ""
+    caption = f"{told}intervals of {100 * level:g} %"
     table = Table(
         title=title,
         caption=caption,

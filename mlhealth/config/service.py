@@ -227,13 +227,14 @@ class ScorerBudgetConfig(Strict):
 class ModelConfig(WindowConfig):
     """How the windows of a model are cut (`WindowConfig`) and judged; `default` in `models` speaks for all not named.
 
-    `learning`: windows of a new model version before anything pages; reasons say what would have. `season`: drift is
-    judged against the same hour or weekday (UTC) of the reference. `scorer` asks the deployed model, as in
-    `mlhealth estimate --scorer`, within `scorer_budget`: what that does not hold, or what is not answered in time, a
-    stand-in answers. `thresholds`: drift thresholds pinned by hand. `guard`: further metrics whose loss pages, each for
-    an equal share of the budget. `duplicates`: events whose id the partition already brought in the same window are
-    counted, or left out (`remove`), or not looked for (`keep`). `topics`: which topics carry the model, where not all
-    may. `promotion`: when a challenger takes over by its comparison with the champion alone.
+    `learning`: windows of a new model version before anything pages; reasons say what would have. `season`: drift
+    is judged against the same hour or weekday (UTC) of the reference. `level`: of the intervals. `scorer` asks the
+    deployed model, as in `mlhealth estimate --scorer`, within `scorer_budget`: what that does not hold, or what is
+    not answered in time, a stand-in answers. `thresholds`: drift thresholds pinned by hand. `guard`: further
+    metrics whose loss pages, each for an equal share of the budget. `duplicates`: events whose id the partition
+    already brought in the same window are counted, or left out (`remove`), or not looked for (`keep`). `topics`:
+    which topics carry the model, where not all may. `promotion`: when a challenger takes over by its comparison
+    with the champion alone.
     """
 
     segments: tuple[str, ...] = ()
@@ -243,6 +244,7 @@ class ModelConfig(WindowConfig):
     season: Literal["hour", "weekday", "hour_of_week"] | None = None
     metric: str | None = None
     tolerance: float | None = Field(default=None, gt=0)
+    level: float = Field(default=0.9, ge=0.5, le=0.99)
     scorer: str | None = None
     scorer_budget: ScorerBudgetConfig = ScorerBudgetConfig()
     duplicates: Literal["count", "remove", "keep"] = "count"

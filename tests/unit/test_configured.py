@@ -16,6 +16,7 @@ from mlhealth.events.normalise import Origin, normalise
 from mlhealth.files.production import Cut, Judging, Production, reports
 from mlhealth.monitor import Evaluator
 from mlhealth.records import HealthStatus
+from mlhealth.scorers.within_budget import ScorerBudget
 from tests.servers.stream import loan_baseline, loan_rows
 
 
@@ -116,3 +117,11 @@ def test_a_segment_is_compared_with_itself(baseline: Baseline, tmp_path: Path) -
     assert not large.faults
     assert found["region=asia"].health.status is HealthStatus.UNKNOWN
     assert "fewer than 200 rows" in found["region=asia"].health.reasons[0].text
+
+
+def test_level_and_scorer_budget_reach_the_judge(baseline: Baseline, tmp_path: Path) -> None:
+    """What the configuration says of intervals and of asking the scorer is what windows are judged by."""
+    block = configured("level: 0.8\n    scorer_budget: {rows: 7000, seconds: 2.5}", tmp_path)
+    settings = settings_of(block, baseline)
+    assert settings.level == 0.8
+    assert settings.scorer_budget == ScorerBudget(7000, 2.5)
