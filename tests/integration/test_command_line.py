@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -141,6 +142,19 @@ def test_people_get_tables(place: Path) -> None:
         assert word in shown.stdout
 
 
+def test_show_tells_what_a_budget_costs_at_the_users_own_traffic(place: Path) -> None:
+    """Larger losses page sooner, the smallest not at all; budget, window and rows are those that were asked for."""
+    asked = ("--window", "1d", "--rows", "2000", "--false-alarms", "1 per 30d")
+    shown = " ".join(run(place, "baseline", "show", "base", *asked).stdout.split())
+    assert "1 per 30d: at most one false page in 30 windows of 1d and 2,000 rows" in shown
+    found = re.findall(r"([0-9.]+) points │ (?:(\d+) windows|not within)", shown)
+    assert [float(loss) for loss, _ in found] == [15.0, 10.0, 7.0, 5.0, 3.0, 2.0]
+    times = [int(windows) if windows else 1_000 for _, windows in found]
+    assert times == sorted(times)
+    assert times[0] < 10
+    assert times[-1] == 1_000
+
+
 def test_backtest_tells_alarms_and_truth(place: Path) -> None:
     """The reference itself, replayed, is compared with its labels."""
     done = run(
@@ -214,6 +228,7 @@ FIT = ("--schema", "model.yaml", "--out", "never")
         (("estimate", "prod.csv", "--baseline", "base"), "give one of --window-rows N and --window DURATION"),
         (("estimate", "prod.csv", "--baseline", "base", "--window", "1x"), "duration '1x' is not understood"),
         (("backtest", "prod.csv", "--baseline", "base", "--rules", "bad.yaml"), "bad.yaml:1"),
+        (("baseline", "show", "base", "--false-alarms", "often"), "false alarms: 'often' is no budget"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place: Path, arguments: tuple[str, ...], told: str) -> None:
