@@ -72,6 +72,8 @@ def _pictures(broken: int) -> list[Picture]:
         Picture("model-dark", f"{model}?range=all", scheme="dark"),
         Picture("model-phone", f"{model}?range=all", width=390, height=844),
         Picture("window", f"{model}/windows/{broken}"),
+        Picture("versions", "/models/loan-default/versions?range=all"),
+        Picture("alerts-phone", "/alerts", width=390, height=844),
         Picture("feature", f"{model}/features/amount?range=all&window={broken}"),
     ]
 

@@ -131,6 +131,19 @@ class FilledStore:
         bad = {"reason": "not JSON: unexpected character at byte 17", "created": NOW}
         self._insert(tables.rejections, [place | {"offset": n, "row": 0} | bad for n in (117, 4031)])
 
+    def add_notices(self, receiver: str, **states: int) -> None:
+        """Write how many notices of a receiver are in each state."""
+        rows: list[dict[str, object]] = [
+            {
+                "key": f"{receiver}-{state}-{n}", "receiver": receiver, "fingerprint": "a", "kind": "firing",
+                "notice": "{}", "state": state, "created": NOW, "next_at": NOW,
+                "finished": NOW - HOUR if state == "delivered" else None,
+            }
+            for state, count in states.items()
+            for n in range(count)
+        ]  # fmt: skip
+        self._insert(alert.outbox, rows)
+
     def close(self, end: int) -> None:
         """Note that every version's windows up to `end` are closed."""
         with self.database.begin() as connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.errors import StoreUnavailable
-from mlhealth.queries.alerts import AlertLine, RetrainingLine, Silence
+from mlhealth.queries.alerts import AlertLine, DeliveryLine, RetrainingLine, Silence
 from mlhealth.queries.reports import Queries
 from mlhealth.queries.stream import PartitionLine, RejectionLine
 from mlhealth.records import Alert, AlertState
@@ -40,6 +40,7 @@ class MonitorPage:
     counters: dict[str, int]
     partitions: tuple[PartitionLine, ...]
     rejections: tuple[RejectionLine, ...]
+    deliveries: tuple[DeliveryLine, ...] = ()
 
 
 def alerts_page(queries: Queries, now: int) -> AlertsPage:
@@ -73,7 +74,12 @@ def monitor_page(queries: Queries, missing: Sequence[str]) -> MonitorPage:
     stream = queries.stream
     try:
         return MonitorPage(
-            tuple(missing), stream.newest_event(), stream.counters(), stream.partitions(), stream.rejections()
+            tuple(missing),
+            stream.newest_event(),
+            stream.counters(),
+            stream.partitions(),
+            stream.rejections(),
+            queries.alerts.deliveries(),
         )
     except StoreUnavailable as error:
         return MonitorPage((*missing, str(error)), None, {}, (), ())

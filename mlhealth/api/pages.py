@@ -101,10 +101,10 @@ def model(seen: Visited, named: Named, view: Annotated[View, Depends(View)]) -> 
 
 
 @router.get("/models/{model}/versions/{version}/windows/{start}")
-def window(seen: Visited, named: Named, start: str) -> Response:
-    """Show why a window's score is what it is."""
+def window(seen: Visited, named: Named, start: str, range: str = "") -> Response:  # noqa: A002 - as in the address
+    """Show why a window's score is what it is; `range` is the period one came from."""
     page = window_page(seen.queries, named.model, named.version, moment(start))
-    return seen.show("window.html", view=page, charts=page.charts, here="models")
+    return seen.show("window.html", view=page, charts=page.charts, range=range, here="models")
 
 
 @router.get("/models/{model}/versions/{version}/features/{feature:path}")

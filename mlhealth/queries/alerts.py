@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -16,6 +16,7 @@ from mlhealth.store.alert_tables import (
     acknowledgements,
     alert_transitions,
     alerts,
+    outbox,
     retraining_requests,
     silences,
 )
@@ -84,6 +85,17 @@ class Silence:
     hours: str | None = None
 
 
+@dataclass(frozen=True)
+class DeliveryLine:
+    """What became of one receiver's notices: how many wait, were delivered, failed; the last delivery (wall time)."""
+
+    receiver: str
+    waiting: int
+    delivered: int
+    failed: int
+    last: int | None
+
+
 ANY = Of()
 
 
@@ -149,6 +161,19 @@ class AlertQueries:
         )
         with self.database.read() as connection:
             return tuple(_retraining(row) for row in connection.execute(query).mappings())
+
+    def deliveries(self) -> tuple[DeliveryLine, ...]:
+        """Return what became of each receiver's notices, by name; nothing for those who see some models only."""
+        if self._models:
+            return ()
+        query = sa.select(
+            outbox.c.receiver, outbox.c.state, sa.func.count(), sa.func.max(outbox.c.finished)
+        ).group_by(outbox.c.receiver, outbox.c.state)
+        with self.database.read() as connection:
+            found: dict[str, dict[str, tuple[int, int | None]]] = {}
+            for receiver, state, count, last in connection.execute(query):
+                found.setdefault(receiver, {})[state] = (count, last)
+        return tuple(_delivery(receiver, states) for receiver, states in sorted(found.items()))
 
     def silences(self, now: int) -> tuple[Silence, ...]:
         """Return silences that have not ended, the next to end first."""
@@ -228,6 +253,13 @@ def _fired(row: RowMapping) -> Alert:
 def _ended(alert: Alert, at: int) -> Alert:
     names = {name: getattr(alert, name) for name in Alert.__dataclass_fields__}
     return Alert(**names | {"state": AlertState.RESOLVED, "since": at})
+
+
+def _delivery(receiver: str, states: Mapping[str, tuple[int, int | None]]) -> DeliveryLine:
+    nothing = (0, None)
+    delivered, last = states.get("delivered", nothing)
+    waiting, failed = states.get("pending", nothing)[0], states.get("failed", nothing)[0]
+    return DeliveryLine(receiver, waiting, delivered, failed, last)
 
 
 def _retraining(row: RowMapping) -> RetrainingLine:

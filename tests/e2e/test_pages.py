@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page
 
 from mlhealth.clock import HOUR
 from tests.report_builder import START, Story, report
-from tests.servers.process import wait_until
 from tests.store_builder import FilledStore
 from tests.web_server import application, served
 
@@ -75,14 +74,6 @@ def look(page: Page, address: str) -> None:
 def overflow(page: Page) -> int:
     """Return by how many pixels the page is wider than the screen."""
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
-
-
-def first_paint(page: Page, address: str) -> float:
-    """Return milliseconds from asking for a page to its first contents on the screen."""
-    page.goto(address)
-    paint = "performance.getEntriesByName('first-contentful-paint')"
-    wait_until(lambda: page.evaluate(f"{paint}.length > 0"), what="the first paint", timeout=10)
-    return float(page.evaluate(f"{paint}[0].startTime"))
 
 
 def serious(page: Page) -> list[str]:
@@ -155,6 +146,19 @@ def test_period_and_metric_stay_in_the_address(page: Page, site: str, faults: li
     page.wait_for_url("**metric=roc_auc*")
     assert "range=24h" in page.url
     assert page.locator(".chart figcaption h2").first.inner_text() == "Estimated ROC AUC"
+
+
+def test_the_period_goes_along_to_a_window_and_back(page: Page, site: str, faults: list[str]) -> None:
+    """From a model over 24 hours to one of its windows, its neighbour, a feature and back, the period stays chosen."""
+    page.goto(f"{site}{MODEL}?range=24h")
+    page.locator(".windows tbody a").nth(3).click()
+    page.wait_for_url("**/windows/*?range=24h")
+    page.get_by_role("link", name="earlier").click()
+    page.wait_for_url("**/windows/*?range=24h")
+    page.get_by_role("region", name="Features").get_by_role("link", name="income").click()
+    page.wait_for_url("**/features/income?*range=24h*")
+    page.get_by_role("navigation", name="Breadcrumb").get_by_role("link", name="loan-default").click()
+    page.wait_for_url(f"**{MODEL}?range=24h")
 
 
 def test_refresh_renews_the_page_in_place(page: Page, site: str, faults: list[str]) -> None:
@@ -341,18 +345,17 @@ def test_without_models_the_overview_teaches_the_first_step(
         assert serious(page) == []
 
 
-def test_three_hundred_models_paint_within_a_second(page: Page, tmp_path: Path, faults: list[str]) -> None:
-    """A fleet of 300 is one page, worst first, painted within a second."""
+def test_three_hundred_models_are_one_page(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """A fleet of 300 is one page, worst first (`make bench-screens` measures how soon it is painted)."""
     store = FilledStore(tmp_path)
     for n in range(300):
         store.add_story(
             replace(Story(), model=f"model-{n:03}", windows=6, falls=range(5, 6) if n == 123 else range(0))
         )
     with served(application(store)) as address:
-        painted = min(first_paint(page, address) for _ in range(3))
+        page.goto(address)
         assert page.locator(".fleet tbody tr").count() == 300
         assert "model-123" in page.locator(".fleet tbody tr").first.inner_text()
-        assert painted < 1_000
 
 
 def test_login_opens_the_pages_and_logout_closes_them(page: Page, tmp_path: Path) -> None:

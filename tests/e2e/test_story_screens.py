@@ -59,6 +59,7 @@ def test_story_screens(page: Page, year: tuple[Stage, int], story: Story) -> Non
     story.step("the window names the cause, and leads to the feature's history")
     for path in (
         MODEL,
+        "/models/loan-default/versions",
         f"{MODEL}/baselines",
         "/alerts",
         "/retraining",

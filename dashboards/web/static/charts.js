@@ -22,7 +22,7 @@
       const base = plot.dataset.windowBase;
       if (base) plot.on("plotly_click", (event) => {
         const link = event.points[0].customdata;
-        if (Array.isArray(link) && /^-?\d+$/.test(link[0])) location.assign(base + link[0]);
+        if (Array.isArray(link) && /^-?\d+$/.test(link[0])) location.assign(base + link[0] + plot.dataset.windowQuery);
       });
     });
   }

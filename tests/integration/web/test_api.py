@@ -175,3 +175,13 @@ def test_openapi_describes_every_route_and_the_reference_page_shows_them(client:
     )
     page = client.get("/docs", headers=HTML).text
     assert all(path.replace("{", "{") in page for path in told["paths"])
+
+
+def test_the_monitor_tells_whether_people_are_told(client: httpx.Client, store: FilledStore) -> None:
+    """Each receiver has a line: what waits, what was delivered and when, what was given up."""
+    store.add_notices("oncall", delivered=2, failed=1)
+    store.add_notices("chat", pending=3)
+    page = client.get("/monitor", headers=HTML).text
+    lines = re.findall(r'<th scope="row"><bdi>(oncall|chat)</bdi></th>(.+?)</tr>', page)
+    told = {name: re.findall(r">([^<>]+)<", f"<td>{cells}") for name, cells in lines}
+    assert told == {"oncall": ["0", "2", "1", "1 h ago"], "chat": ["3", "0", "0", "never"]}
