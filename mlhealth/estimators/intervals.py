@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 COUNTED = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "confusion:")
 """Metrics that move in steps of about 1/n, whose intervals reach half a step further (continuity correction)."""
 
+WIDEST = 20.0
+"""Logarithm of the ratio of an interval's end to its value, at most: wider says no more."""
+
 
 @dataclass(frozen=True)
 class Answering:
@@ -54,15 +57,21 @@ class Answering:
 
     def answer(self, metric: str, value: float, variance: float, rows: int) -> PerformanceEstimate:
         """Return the estimate of a metric of `rows` rows with this value and error variance."""
-        if not (np.isfinite(value) and np.isfinite(variance)):
+        half = float(ndtri(0.5 + self.level / 2.0)) * float(np.sqrt(max(variance, 0.0)))
+        return self.within(metric, value, half, rows)
+
+    def within(self, metric: str, value: float, half: float, rows: int) -> PerformanceEstimate:
+        """Return the estimate of a metric of `rows` rows with an interval that reaches `half` to either side.
+
+        Positive metrics without a greatest value have intervals by ratio, which never reach 0.
+        """
+        if not (np.isfinite(value) and np.isfinite(half)):
             return self.refuse(metric, "the rows give no finite estimate: look for extreme values")
         known = metric_of(metric, self.schema)
-        half = float(ndtri(0.5 + self.level / 2.0)) * float(np.sqrt(max(variance, 0.0)))
-        if metric.startswith(COUNTED):
-            half += 0.5 / max(rows, 1)
+        half += 0.5 / max(rows, 1) if metric.startswith(COUNTED) else 0.0
         value = float(np.clip(value, known.lower, known.upper))
-        if known.lower == 0.0 and not known.bounded and value > 0.0:
-            factor = float(np.exp(min(half / value, 50.0)))
+        if known.by_ratio and value > 0.0:
+            factor = float(np.exp(min(half / value, WIDEST)))
             lower, upper = value / factor, value * factor
         else:
             lower, upper = max(value - half, known.lower), min(value + half, known.upper)

@@ -39,6 +39,11 @@ class Metric:
         """Whether the metric has a greatest value."""
         return self.upper < INFINITY
 
+    @property
+    def by_ratio(self) -> bool:
+        """Whether the metric is positive without a greatest value, so that ratios matter."""
+        return self.lower == 0.0 and not self.bounded
+
 
 _CLASS_METRICS = (
     Metric("accuracy", 0.0, 1.0, True),

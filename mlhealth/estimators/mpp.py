@@ -12,7 +12,6 @@ from mlhealth.errors import DataError
 from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.dle import DLE
-from mlhealth.estimators.ensemble.answers import Answer, on_log_scale
 from mlhealth.estimators.ensemble.conformal import Factors, calibrate, row_deviations, spread
 from mlhealth.estimators.ensemble.core import Core, Verdict, agrees, in_order, rowwise
 from mlhealth.estimators.ensemble.explanations import Bench
@@ -21,8 +20,7 @@ from mlhealth.estimators.ensemble.replay import Memory
 from mlhealth.estimators.ensemble.stored import rows_of_data, rows_to_data
 from mlhealth.estimators.ensemble.surrogate import Design, Surrogate
 from mlhealth.estimators.ensemble.words import Explanation, column_faults, explain, sentence
-from mlhealth.estimators.intervals import COUNTED, Answering
-from mlhealth.estimators.metric_names import metric_of
+from mlhealth.estimators.intervals import Answering
 from mlhealth.estimators.mpp_row import MPPRow
 from mlhealth.estimators.reference import Reference, checked
 from mlhealth.estimators.rows import Rows, Scorer, answered
@@ -106,6 +104,7 @@ class Mpp(Estimator):
         by = Answering(self.name, self.reference, window.schema, level, status, note)
         deviation = row_deviations(self.core, self.reference.metrics)
         told = self._told(verdict)
+        words, faults = sentence(told), column_faults(told)
         out = {}
         for metric in self.reference.metrics:
             answer = verdict.answers[metric]
@@ -114,7 +113,8 @@ class Mpp(Estimator):
                 continue
             width = spread(answer, verdict.misfit, metric, deviation.get(metric, 0.0))
             half = self.factors.at(metric, level) * width
-            out[metric] = _interval(by, metric, (answer, half), window, told)
+            found = by.within(metric, answer.value, half, len(window))
+            out[metric] = replace(found, explanation=words, faults=faults)
         return out
 
     def state(self) -> FittedState:
@@ -178,33 +178,3 @@ def _status(verdict: Verdict, rows: int) -> tuple[EstimateStatus, str | None]:
     if verdict.misfit > WIDENED:
         return EstimateStatus.WIDENED, "the explanations account for only part of what has changed"
     return EstimateStatus.OK, f"a stand-in answered: {verdict.instead}" if verdict.instead else None
-
-
-def _interval(
-    by: Answering, metric: str, found: tuple[Answer, float], window: Rows, told: tuple[Explanation, ...]
-) -> PerformanceEstimate:
-    answer, half = found
-    known = metric_of(metric, window.schema)
-    if not (np.isfinite(answer.value) and np.isfinite(half)):
-        return by.refuse(metric, "the rows give no finite estimate: look for extreme values")
-    half += 0.5 / len(window) if metric.startswith(COUNTED) else 0.0
-    value = float(np.clip(answer.value, known.lower, known.upper))
-    if on_log_scale(metric, window) and value > 0:
-        factor = float(np.exp(min(half / value, 20.0)))
-        lower, upper = value / factor, value * factor
-    else:
-        lower, upper = max(value - half, known.lower), min(value + half, known.upper)
-    reference = by.reference.values.get(metric)
-    return PerformanceEstimate(
-        metric,
-        value,
-        lower,
-        upper,
-        by.status,
-        by.method,
-        reference,
-        by.level,
-        explanation=sentence(told),
-        note=by.note,
-        faults=column_faults(told),
-    )

@@ -139,7 +139,7 @@ def mix(
         if not known:
             out[metric] = str(parts[0])
             continue
-        log = on_log_scale(metric, window)
+        log = metric_of(metric, window.schema).by_ratio
         out[metric] = drawn(_mixture(known, log), simpler(kept, window, metric, usual), log)
     return out
 
@@ -268,9 +268,3 @@ def drawn(answer: Answer, target: tuple[float | None, float], log: bool) -> Answ
     return Answer(
         answer.value + share * apart, answer.sampling, float(np.hypot(answer.disagreement, share * apart))
     )
-
-
-def on_log_scale(metric: str, rows: Rows) -> bool:
-    """Whether a metric is positive without a greatest value, so that ratios matter."""
-    known = metric_of(metric, rows.schema)
-    return known.lower == 0.0 and not known.bounded and not metric.startswith(("cost:", "value:"))

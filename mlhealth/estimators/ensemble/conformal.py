@@ -16,9 +16,10 @@ import numpy as np
 from mlhealth.corrupt import corrupt, eligible, kinds
 from mlhealth.errors import DataError
 from mlhealth.estimators.base import FitInputs
-from mlhealth.estimators.ensemble.answers import Answer, on_log_scale
+from mlhealth.estimators.ensemble.answers import Answer
 from mlhealth.estimators.ensemble.core import Core
 from mlhealth.estimators.ensemble.outputs import merged
+from mlhealth.estimators.metric_names import metric_of
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.reference import LEAST_ROWS
 from mlhealth.estimators.rows import Rows, Scorer
@@ -94,7 +95,9 @@ def calibrate(inputs: FitInputs, full: Core, scorer: Scorer | None) -> Factors:
             if isinstance(answer, str) or true is None:
                 continue
             width = max(spread(answer, verdict.misfit, metric, deviation.get(metric, 0.0)), 1e-9)
-            errors[metric].append((family, _error(answer.value, true, width, on_log_scale(metric, window))))
+            errors[metric].append(
+                (family, _error(answer.value, true, width, metric_of(metric, window.schema).by_ratio))
+            )
     return Factors({m: _factors(found) for m, found in errors.items()})
 
 
