@@ -6,6 +6,8 @@ what has moved. A column that merely drifted meets none of them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,6 +21,10 @@ SURE = 4.0
 """Standard errors by which a share must have grown."""
 ACCOUNTED = 0.75
 """Share of what has moved that a kind must account for."""
+KOLMOGOROV = 1.63
+"""Distance of two samples, in units of sqrt(1/n + 1/N), that chance exceeds once in a hundred times."""
+LEAST_FACTOR = 3.0
+"""A smaller factor may be drift."""
 FAR = 4.0
 """Standard deviations from the reference's median beyond which a value is an outlier."""
 PLACEHOLDERS = frozenset({0.0, -1.0, -9.0, -99.0, -999.0, -9999.0, 999.0, 9999.0, 99999.0})
@@ -81,6 +87,9 @@ def _numeric(before: Floats, after: Floats) -> Found | None:
     before, after = before[np.isfinite(before)], after[np.isfinite(after)]
     if len(before) == 0 or len(after) == 0:
         return None
+    scaled = _scaled(before, after)
+    if scaled is not None:
+        return scaled
     values, gained = _gained(before, after)
     if len(values) == 1:
         return _spike(float(values[0]), float(gained[0]), before, after)
@@ -89,6 +98,36 @@ def _numeric(before: Floats, after: Floats) -> Found | None:
         if grid is not None:
             return grid
     return _outliers(before, after)
+
+
+def _scaled(before: Floats, after: Floats) -> Found | None:
+    """Return a wrong unit or sign of all values, where one factor makes the window's distribution the reference's."""
+    ordered = np.sort(before)
+    apart = _distance(ordered, after)
+    noise = KOLMOGOROV * float(np.sqrt(1 / len(before) + 1 / len(after)))
+    if apart < 3.0 * noise:
+        return None
+    read = [_ratio(measure(after), measure(before)) for measure in (np.median, np.std)]
+    tens = [10.0 ** round(np.log10(factor)) for factor in read if factor > 0.0]
+    for factor in (-1.0, *tens, *read):
+        plain = factor == -1.0 or abs(factor) > LEAST_FACTOR or abs(factor) < 1.0 / LEAST_FACTOR
+        if factor and plain and _distance(ordered, after / factor) < max(noise, 0.1 * apart):
+            size, way = (factor, "large") if factor > 1.0 else (1.0 / factor, "small")
+            text = "has the wrong sign" if factor < 0 else f"arrives {float(f'{size:.2g}'):g}x too {way}"
+            return ("sign flip" if factor < 0 else "unit error"), 1.0, text
+    return None
+
+
+def _ratio(now: np.floating[Any], before: np.floating[Any]) -> float:
+    return float(now / before) if before != 0.0 else 0.0
+
+
+def _distance(ordered: Floats, values: Floats) -> float:
+    """Return the Kolmogorov-Smirnov distance of a sample from a sorted one."""
+    values = np.sort(values)
+    points = np.concatenate([ordered, values])
+    sides = [np.searchsorted(sample, points, "right") / len(sample) for sample in (ordered, values)]
+    return float(np.abs(sides[0] - sides[1]).max())
 
 
 def _gained(before: Floats, after: Floats) -> tuple[Floats, Floats]:

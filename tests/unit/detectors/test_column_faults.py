@@ -51,6 +51,38 @@ def test_each_kind_is_named(kind: str, column: str) -> None:
     assert found.text.startswith(f"{column} ")
 
 
+@pytest.mark.parametrize(
+    ("factor", "kind", "text"),
+    [
+        (100.0, "unit error", "income arrives 100x too large"),
+        (0.001, "unit error", "income arrives 1000x too small"),
+        (-1.0, "sign flip", "income has the wrong sign"),
+    ],
+)
+def test_a_wrong_unit_or_sign_of_all_values_is_named(factor: float, kind: str, text: str) -> None:
+    """One factor that makes the window's distribution the reference's says what happened to every value."""
+    found = column_fault("income", frame(ROWS, 1)["income"], factor * frame(1_000, 2)["income"], numeric=True)
+    assert found is not None
+    assert (found.kind, found.share) == (kind, 1.0)
+    assert found.text == text
+
+
+@pytest.mark.parametrize("power", [0.5, 1.5])
+def test_another_shape_is_no_wrong_unit(power: float) -> None:
+    """Values far larger or smaller in another shape are not explained by a factor."""
+    window = frame(1_000, 2)["income"] ** power
+    found = column_fault("income", frame(ROWS, 1)["income"], window, numeric=True)
+    assert found is None or found.kind != "unit error"
+
+
+def test_slightly_larger_values_may_be_drift() -> None:
+    """Incomes that have grown by half are no fault."""
+    assert (
+        column_fault("income", frame(ROWS, 1)["income"], 1.5 * frame(1_000, 2)["income"], numeric=True)
+        is None
+    )
+
+
 @pytest.mark.parametrize("column", ["income", "town"])
 def test_a_sound_column_has_no_fault(column: str) -> None:
     """Of windows like the reference, none is called broken."""
