@@ -76,9 +76,9 @@ def label_mix(posterior: Floats, shares: Floats, label: NDArray[np.int64], round
     """
     mix = shares.copy()
     for _ in range(rounds):
-        joint = posterior * (mix / np.maximum(shares, 1e-9))
-        joint /= np.maximum(joint.sum(1, keepdims=True), 1e-300)
-        new = (joint.sum(0) + 0.5) / (len(joint) + 0.5 * len(mix))
+        ratio = mix / np.maximum(shares, 1e-9)
+        counted = ratio * (posterior.T @ (1.0 / np.maximum(posterior @ ratio, 1e-300)))
+        new = (counted + 0.5) / (len(posterior) + 0.5 * len(mix))
         done = float(np.abs(new - mix).max()) < 1e-5
         mix = new
         if done:
