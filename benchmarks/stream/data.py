@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import orjson
@@ -51,6 +52,7 @@ def rows_of(schema: ModelSchema, rows: int, seed: int) -> pa.Table:
     return pa.table(columns)
 
 
+@cache
 def baseline_of(model: str, numeric: int = 40, categorical: int = 10) -> Baseline:
     """Return a baseline of 2,000 reference rows."""
     schema = schema_of(model, numeric, categorical)
@@ -67,11 +69,16 @@ def renamed(baseline: Baseline, model: str) -> Baseline:
 
 def production(schema: ModelSchema, rows: int, first: int = 0) -> pa.Table:
     """Return rows as the model's service logs them, with times and ids."""
-    table = rows_of(schema, rows, 1 + first).drop_columns(["y_true"])
-    numbers = range(first, first + rows)
+    return stamped(rows_of(schema, rows, 1 + first).drop_columns(["y_true"]), first)
+
+
+def stamped(table: pa.Table, first: int) -> pa.Table:
+    """Return the table with the times and ids of events numbered from `first` on."""
+    numbers = range(first, first + table.num_rows)
     times = pa.array([to_iso(START + n * MICROS_PER_EVENT) for n in numbers])
     ids = pa.array([f"event-{n:09d}" for n in numbers])
-    return table.append_column("ts", times).append_column("event_id", ids)
+    kept = table.drop_columns([name for name in ("ts", "event_id") if name in table.column_names])
+    return kept.append_column("ts", times).append_column("event_id", ids)
 
 
 def json_events(table: pa.Table) -> list[bytes]:

@@ -7,33 +7,26 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import sqlalchemy as sa
 
 from benchmarks.stream.data import schema_of
 from benchmarks.stream.stages import watched
 from mlhealth.config.service import Config, KafkaConfig
 from mlhealth.events import json as json_events
-from mlhealth.events.messages import Messages, Partition
+from mlhealth.events.messages import Partition
 from mlhealth.garbage import collect_rarely
-from mlhealth.sources.base import Gap, Owner
+from mlhealth.store.database import Database
+from mlhealth.store.tables import counters
 from mlhealth.threads import single_threaded
+from mlhealth.worker.closing import Closed
 from tests.servers.process import resident_mb
 
-
-class _FromTheStart(Owner):
-    def assigned(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        return {}
-
-    def revoked(self, partitions: Collection[Partition]) -> None:
-        pass
-
-    def lost(self, partitions: Collection[Partition]) -> None:
-        pass
-
-    def gap(self, gap: Gap) -> None:
-        pass
+_BLOCK = 8 * 1024 * 1024
 
 
 def bare_poll(bootstrap: str, topic: str, messages: int, client: str) -> dict[str, float]:
@@ -46,6 +39,17 @@ def bare_poll(bootstrap: str, topic: str, messages: int, client: str) -> dict[st
 
 
 def _kafka_python(bootstrap: str, topic: str, messages: int) -> float:
+    consumer = _consumer(bootstrap, topic)
+    began, count = time.process_time(), 0
+    while count < messages:
+        count += sum(map(len, consumer.poll(timeout_ms=500).values()))
+    spent = time.process_time() - began
+    consumer.close()
+    return spent
+
+
+def _consumer(bootstrap: str, topic: str) -> Any:
+    """Return a consumer of all partitions from their beginning, in no group."""
     from kafka import KafkaConsumer, TopicPartition
 
     from mlhealth.sources.kafka_settings import consumer_settings
@@ -56,12 +60,7 @@ def _kafka_python(bootstrap: str, topic: str, messages: int) -> float:
     consumer.assign(partitions)
     for partition in partitions:
         consumer.seek(partition, 0)
-    began, count = time.process_time(), 0
-    while count < messages:
-        count += sum(map(len, consumer.poll(timeout_ms=500).values()))
-    spent = time.process_time() - began
-    consumer.close()
-    return spent
+    return consumer
 
 
 def _confluent(bootstrap: str, topic: str, messages: int) -> float:
@@ -83,14 +82,13 @@ def bare_decode(bootstrap: str, topic: str, messages: int, model: str) -> dict[s
     import pyarrow as pa
     import pyarrow.json as arrow_json
 
-    parts = _all(bootstrap, topic, messages)
-    fields = json_events._fields(parts[0].values[0], schema_of(model))
-    spent, rows = 0.0, 0
-    for part in parts:
+    spent, rows, fields = 0.0, 0, None
+    for values in _blocks(bootstrap, topic, messages):
+        fields = fields or json_events._fields(values[0], schema_of(model))
         began = time.process_time()
-        joined = b"\n".join(part.values)
+        joined = b"\n".join(values)
         rows += arrow_json.read_json(
-            pa.BufferReader(joined),
+            pa.BufferReader(pa.py_buffer(joined)),
             read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(joined) + 1),
             parse_options=arrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore"),
         ).num_rows
@@ -100,20 +98,19 @@ def bare_decode(bootstrap: str, topic: str, messages: int, model: str) -> dict[s
     return {"cpu": spent}
 
 
-def _all(bootstrap: str, topic: str, messages: int) -> list[Messages]:
-    from mlhealth.sources.kafka import KafkaSource
-
-    source = KafkaSource(KafkaConfig(bootstrap=bootstrap, topics=(topic,), group=f"bare-{time.time_ns()}"))
-    source.start(_FromTheStart())
-    parts: list[Messages] = []
-    waiting: list[Messages] = []
-    while sum(map(len, parts)) + sum(map(len, waiting)) < messages:
-        waiting += [found for _, found in source.poll(0.5).batches]
-        if sum(len(value) for m in waiting for value in m.values) > 8 * 1024 * 1024:
-            parts.append(Messages.concat(waiting))
+def _blocks(bootstrap: str, topic: str, messages: int) -> Iterator[list[bytes]]:
+    """Yield the values of a topic in blocks of 8 MB, each read before it is yielded."""
+    consumer = _consumer(bootstrap, topic)
+    waiting: list[bytes] = []
+    got = 0
+    while got < messages:
+        found = [record.value for records in consumer.poll(timeout_ms=500).values() for record in records]
+        got += len(found)
+        waiting += found
+        if sum(map(len, waiting)) > _BLOCK or (got >= messages and waiting):
+            yield waiting
             waiting = []
-    source.close()
-    return [*parts, *([Messages.concat(waiting)] if waiting else [])]
+    consumer.close()
 
 
 def end_to_end(config: str, messages: int) -> dict[str, float]:
@@ -139,40 +136,81 @@ def end_to_end(config: str, messages: int) -> dict[str, float]:
     cpu, stages = time.process_time() - began, clock.stop()
     cpu -= stages.pop("looking")
     work.finish()
-    early = next(mb for at, mb in memory if at >= messages / 10)
-    return {
+    tenth, whole = _settled(memory, messages / 10), _settled(memory, messages)
+    found = {
         "cpu": cpu,
         "client": cpu - sum(stages.values()),
-        "rss_growth_mb": memory[-1][1] - early,
-        **stages,
+        "rss_mb": whole,
+        "rss_growth_mb": whole - tenth,
     }
+    return found | stages
+
+
+def _settled(memory: Sequence[tuple[int, float]], at: float) -> float:
+    """Return the median megabytes held after the checkpoint that lies nearest to event number `at`."""
+    nearest = min((taken for taken, _ in memory), key=lambda taken: abs(taken - at))
+    return median(mb for taken, mb in memory if taken == nearest)
 
 
 def shared(config: str, messages: int) -> dict[str, float]:
     """Run one of several workers until the store holds all messages of the topic."""
-    import sqlalchemy as sa
-
     from mlhealth.app import build, worker
-    from mlhealth.store.tables import counters
 
-    spent = {"closing": 0.0}
     service = build(Config.model_validate(json.loads(config)))
     work = worker(service)
-    work.close_windows = _timed(work.close_windows, spent, "closing")  # type: ignore[method-assign]
     work.prepare()
     work.start(threading.Event())
     collect_rarely()
-    began, looked, taken = time.process_time(), 0.0, 0
+    began, clock = time.process_time(), watched(work)
+    look = clock.timed(lambda: _stored(service.database), "looking")
+    looked, taken = 0.0, 0
     with single_threaded():
         while taken < messages:
             work.turn()
             if time.monotonic() - looked > 1.0:
-                looked = time.monotonic()
-                with service.database.read() as connection:
-                    taken = int(connection.execute(sa.select(sa.func.sum(counters.c.events))).scalar() or 0)
-    cpu = time.process_time() - began
+                looked, taken = time.monotonic(), look()
+    cpu, stages = time.process_time() - began, clock.stop()
+    cpu -= stages.pop("looking")
     work.finish()
-    return {"cpu": cpu, "closing": spent["closing"]}
+    return {"cpu": cpu, **stages}
+
+
+def _stored(database: Database) -> int:
+    """Return how many events the store has counted."""
+    with database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.sum(counters.c.events))).scalar() or 0)
+
+
+def takeover(config: str) -> dict[str, float]:
+    """Start a worker on a store with open windows; seconds from its partitions' assignment to the first new report."""
+    from mlhealth.app import build, worker
+
+    work = worker(build(Config.model_validate(json.loads(config))))
+    begun: list[tuple[float, float]] = []
+    assigned = work.assigned
+
+    def noted(partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        begun.append((time.monotonic(), time.process_time()))
+        return assigned(partitions)
+
+    work.assigned = noted  # type: ignore[method-assign]
+    done: list[object] = []
+    close = work.close_windows
+
+    def closed(*limits: float) -> list[Closed]:
+        found = close(*limits)
+        done.extend(report for one in found for report in one.reports)
+        return found
+
+    work.close_windows = closed  # type: ignore[method-assign, assignment]
+    work.start(threading.Event())
+    collect_rarely()
+    with single_threaded():
+        while not done:
+            work.turn()
+    seconds, cpu = time.monotonic() - begun[0][0], time.process_time() - begun[0][1]
+    work.finish()
+    return {"seconds": seconds, "cpu": cpu}
 
 
 def _taken(work: Any) -> int:
@@ -189,17 +227,6 @@ def _taken(work: Any) -> int:
     )
 
 
-def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    def timed(*arguments: Any, **named: Any) -> Any:
-        began = time.process_time()
-        try:
-            return function(*arguments, **named)
-        finally:
-            spent[name] += time.process_time() - began
-
-    return timed
-
-
 def main() -> None:
     """Measure what the first argument names and print it."""
     what, *arguments = sys.argv[1:]
@@ -207,6 +234,7 @@ def main() -> None:
         "poll": lambda b, t, n, c: bare_poll(b, t, int(n), c),
         "decode": lambda b, t, n, m: bare_decode(b, t, int(n), m),
         "worker": lambda c, n: end_to_end(Path(c).read_text(), int(n)),
+        "takeover": lambda c: takeover(Path(c).read_text()),
         "shared": lambda c, n: shared(Path(c).read_text(), int(n)),
     }
     print(json.dumps(known[what](*arguments)))
