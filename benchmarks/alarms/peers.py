@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.environments import environment
 from benchmarks.estimation.nannyml_peer import interpreter
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.estimators.rows import Rows
@@ -39,27 +38,13 @@ def peers() -> tuple[Peer, ...]:
     """Return the peers, making their environments if need be."""
     return (
         Peer("NannyML", interpreter(), HERE / "nannyml_worker.py"),
-        Peer("Evidently", _evidently(), HERE / "evidently_worker.py"),
+        Peer("Evidently", evidently_interpreter(), HERE / "evidently_worker.py"),
     )
 
 
-def _evidently() -> Path | None:
-    home = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlhealth" / f"evidently-{EVIDENTLY}"
-    )
-    python = home / "bin" / "python"
-    if python.exists():
-        return python
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    packages = [f"evidently=={EVIDENTLY}", "pandas<3", "pyarrow"]
-    try:
-        subprocess.run([uv, "venv", "--python", "3.11", str(home)], check=True, capture_output=True)
-        asked = [uv, "pip", "install", "--python", str(python), *packages]
-        subprocess.run(asked, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        shutil.rmtree(home, ignore_errors=True)
-        return None
-    return python
+def evidently_interpreter() -> Path | None:
+    """Return the Python that has Evidently, making its environment if need be; None where that is not possible."""
+    return environment(f"evidently-{EVIDENTLY}", [f"evidently=={EVIDENTLY}", "pandas<3", "pyarrow"])
 
 
 def ask(peer: Peer, case: Case, windows: Mapping[str, Window]) -> dict[str, dict[str, bool]]:

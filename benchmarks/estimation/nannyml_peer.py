@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.environments import environment
 from benchmarks.estimation.measure import Record, Truth, metrics_of
 from benchmarks.estimation.windows import Case
 from mlhealth.estimators.rows import Rows
@@ -31,21 +30,7 @@ def interpreter() -> Path | None:
     told = os.environ.get("NANNYML_PYTHON")
     if told:
         return Path(told)
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlhealth" / f"nannyml-{VERSION}"
-    python = home / "bin" / "python"
-    if python.exists():
-        return python
-    uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-    try:
-        subprocess.run([uv, "venv", "--python", "3.11", str(home)], check=True, capture_output=True)
-        packages = [f"nannyml=={VERSION}", "statsmodels", "setuptools<80"]
-        subprocess.run(
-            [uv, "pip", "install", "--python", str(python), *packages], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        shutil.rmtree(home, ignore_errors=True)
-        return None
-    return python
+    return environment(f"nannyml-{VERSION}", [f"nannyml=={VERSION}", "statsmodels", "setuptools<80"])
 
 
 def ask(python: Path, case: Case, known: Sequence[Truth]) -> Iterator[Record]:

@@ -59,6 +59,17 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
     time is its message's. `labels`: see `normalise`.
     """
     parsed = _bulk(messages, schema) or _one_by_one(messages.values, schema)
+    return _decoded(parsed, messages, schema, labels=labels)
+
+
+def decode_alike(messages: Messages, schema: ModelSchema) -> Decoded | None:
+    """Return the events where all are objects with the types that the schema wants; None where any is not."""
+    parsed = _bulk(messages, schema)
+    found = None if parsed is None else _decoded(parsed, messages, schema, labels=False)
+    return None if found is None or found.rejections else found
+
+
+def _decoded(parsed: _Parsed, messages: Messages, schema: ModelSchema, *, labels: bool | None) -> Decoded:
     origin = _origin(messages, parsed.message, parsed.row)
     times = messages.timestamps[parsed.message]
     found = normalise(parsed.table, schema, origin, default_time=times, labels=labels)

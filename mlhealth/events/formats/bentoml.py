@@ -11,11 +11,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from mlhealth.events import json
+from mlhealth.events.batch import EventBatch
 from mlhealth.events.formats.base import Format, Reading
 from mlhealth.events.formats.exchange import wanted
 from mlhealth.events.formats.tables import Fault, Records, decoded, empty, places_of
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
+from mlhealth.schema.model_schema import canonical_text
 
 _ID, _TIME = "request_id", "timestamp"
 
@@ -26,19 +29,34 @@ class BentomlFormat(Format):
     name = "bentoml"
 
     def decode(self, messages: Messages, reading: Reading) -> Decoded:
-        lines = [value.strip().split(b"\n") if value.strip() else [b""] for value in messages.values]
-        message, row = places_of([len(found) for found in lines], range(len(lines)))
-        records, faults = _parsed(list(chain.from_iterable(lines)), message, row)
-        usable = np.array([record is not None for record in records], dtype=np.bool_)
-        kept = [record for record in records if record is not None]
-        if not kept:
-            return empty(messages, reading.schema, faults)
-        found = _records(kept, reading)
-        return decoded(
-            messages,
-            reading.schema,
-            replace(found, message=message[usable], row=row[usable], faults=faults),
-        )
+        return _alike(messages, reading) or _one_by_one(messages, reading)
+
+
+def _alike(messages: Messages, reading: Reading) -> Decoded | None:
+    """Return the events where they can be read as native ones with a time and an id of other names, else None."""
+    schema, payload = reading.schema, reading.payload
+    if payload.renames or schema.timestamp is None or schema.key is not None:
+        return None
+    found = json.decode_alike(
+        messages, replace(schema, id=payload.id or _ID, timestamp=payload.time or _TIME)
+    )
+    return None if found is None else replace(found, batch=EventBatch(schema, found.batch.table))
+
+
+def _one_by_one(messages: Messages, reading: Reading) -> Decoded:
+    lines = [value.strip().split(b"\n") if value.strip() else [b""] for value in messages.values]
+    message, row = places_of([len(found) for found in lines], range(len(lines)))
+    records, faults = _parsed(list(chain.from_iterable(lines)), message, row)
+    usable = np.array([record is not None for record in records], dtype=np.bool_)
+    kept = [record for record in records if record is not None]
+    if not kept:
+        return empty(messages, reading.schema, faults)
+    found = _records(kept, reading)
+    return decoded(
+        messages,
+        reading.schema,
+        replace(found, message=message[usable], row=row[usable], faults=faults),
+    )
 
 
 def _parsed(
@@ -73,7 +91,7 @@ def _records(kept: Sequence[dict[str, Any]], reading: Reading) -> Records:
     names = sorted(wanted(reading) - {schema.id, schema.timestamp})
     values = {name: _column(kept, fields.get(name, name)) for name in names}
     times = [_plain(record.get(moment)) for record in kept]
-    ids = [None if (found := record.get(identity)) is None else str(found) for record in kept]
+    ids = [None if (found := record.get(identity)) is None else canonical_text(found) for record in kept]
     none = np.zeros(0, dtype=np.int64)
     found = {name: column for name, column in values.items() if any(v is not None for v in column)}
     return Records(found, none.astype(np.int32), none, (), times, ids)
