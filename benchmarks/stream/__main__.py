@@ -3,60 +3,61 @@
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results import markdown_table, write_results
+from benchmarks.results import FOLDER, Cell, markdown_table, write_results
 from benchmarks.stream.bench import Bench
 from benchmarks.stream.data import WINDOW_EVENTS
-from benchmarks.stream.figures import (
-    Report,
-    arrow_figures,
-    fleet_figures,
-    json_figures,
-    memory_figures,
-    shape_figures,
-    takeover_figures,
-)
+from benchmarks.stream.figures import PARTS, Report
 from tests.servers.kafka_broker import KafkaCluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations" / "stream.md"
 BEGIN, END = "<!-- figures of make bench-stream -->", "<!-- end of figures -->"
 
 
-def measured(bench: Bench, memory_events: int) -> Report:
-    """Return everything measured; each part is printed as soon as it is there."""
-    report = Report()
-    topic = json_figures(bench, report)
-    _show(report)
-    arrow_figures(bench, report)
-    _show(report)
-    shape_figures(bench, report, topic)
-    _show(report)
-    fleet_figures(bench, report, topic)
-    takeover_figures(bench, report)
-    _show(report)
-    memory_figures(bench, report, memory_events)
-    report.figures |= {"events": bench.events, "repeats": bench.repeats, "window_events": WINDOW_EVENTS}
-    return report
-
-
-def tables(report: Report) -> str:
-    """Return the figures, and the stages of each kind of run, as Markdown."""
-    figures = markdown_table([{"figure": name, "value": value} for name, value in report.figures.items()])
-    stages = markdown_table(report.stages)
-    return f"{figures.strip()}\n\nMicroseconds of CPU per event, by stage:\n\n{stages.strip()}"
-
-
-def _show(report: Report) -> None:
-    print(tables(report), flush=True)
-
-
-def write_docs(text: str) -> None:
-    """Put the tables where the documentation shows them."""
+def published(report: Report) -> str:
+    """Add a report to what parts measured before it found; write results and documentation; return the tables."""
+    before = _before()
+    figures = before.figures | report.figures
+    measured = {line["run"] for line in report.stages}
+    stages = [line for line in before.stages if line["run"] not in measured] + report.stages
+    rows = [{"figure": name, "value": value} for name, value in figures.items()]
+    write_results("stream", figures, [*rows, *stages])
+    tables = (
+        markdown_table(rows).strip(),
+        "Microseconds of CPU per event, by stage:",
+        markdown_table(stages).strip(),
+    )
+    text = "\n\n".join(tables)
     page = PAGE.read_text()
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    head, tail = page.split(BEGIN)[0], page.split(END)[1]
+    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    return text
+
+
+def _before() -> Report:
+    file = FOLDER / "stream.json"
+    if not file.exists():
+        return Report()
+    found = json.loads(file.read_text())
+    return Report(found["figures"], [row for row in found["rows"] if "run" in row])
+
+
+def measured(bench: Bench, parts: Sequence[str]) -> None:
+    """Measure the parts, each published as soon as it is there."""
+    for part in parts:
+        report = Report()
+        PARTS[part](bench, report)
+        sizes: dict[str, Cell] = {
+            "events": bench.events,
+            "repeats": bench.repeats,
+            "window_events": WINDOW_EVENTS,
+        }
+        report.figures |= sizes
+        print(published(report), end="\n\n", flush=True)
 
 
 def main() -> None:
@@ -69,19 +70,19 @@ def main() -> None:
     parser.add_argument(
         "--memory-events", type=int, default=10_000_000, help="Arrow rows of the run on memory"
     )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="measure these only")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     options = parser.parse_args()
+    if options.fresh:
+        (FOLDER / "stream.json").unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         cluster = KafkaCluster(Path(folder) / "kafka")
         cluster.start()
         try:
-            bench = Bench(cluster, Path(folder), options.events, options.repeats)
-            report = measured(bench, options.memory_events)
+            bench = Bench(cluster, Path(folder), options.events, options.repeats, options.memory_events)
+            measured(bench, options.parts)
         finally:
             cluster.delete()
-    _show(report)
-    write_docs(tables(report))
-    rows = [{"figure": name, "value": value} for name, value in report.figures.items()]
-    print(write_results("stream", report.figures, [*rows, *report.stages]))
 
 
 if __name__ == "__main__":

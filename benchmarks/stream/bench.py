@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -61,6 +61,14 @@ class Bench:
     folder: Path
     events: int
     repeats: int
+    memory_events: int
+    _known: dict[str, Topic] = field(default_factory=dict)
+
+    def usual_topic(self) -> Topic:
+        """Return the topic of one model's JSON events, written when first asked for."""
+        if "usual" not in self._known:
+            self._known["usual"] = self.json_topic(["m"], self.events)
+        return self._known["usual"]
 
     def json_topic(self, models: Sequence[str], events: int, shape: Shape = USUAL, first: int = 0) -> Topic:
         """Write events as one JSON object per message, spread over the models by turns."""
