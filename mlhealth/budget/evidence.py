@@ -164,4 +164,6 @@ def _verdict(health: HealthScore, state: BudgetState, limits: BudgetLimits, *, f
 
 
 def _with(health: HealthScore, status: HealthStatus, text: str) -> HealthScore:
-    return replace(health, status=status, reasons=(*health.reasons, Reason(text, None, health.cause)))
+    """Return the health with another status and, right after what happened, why it has that."""
+    first, others = health.reasons[:1], health.reasons[1:]
+    return replace(health, status=status, reasons=(*first, Reason(text, None, health.cause), *others))

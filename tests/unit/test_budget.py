@@ -130,7 +130,7 @@ def test_recovery_resolves() -> None:
     assert found[-1] is HealthStatus.HEALTHY
     judged, after = judge(report(0.88), LIMITS, BudgetState(Tally(LIMIT, incident=True), windows=9))
     assert after.primary.incident
-    assert "stays open" in judged.health.reasons[-1].text
+    assert "stays open" in judged.health.reasons[1].text
 
 
 def test_silence_neither_pages_nor_resolves() -> None:
@@ -160,7 +160,7 @@ def test_learning_windows_say_what_they_would_have_done() -> None:
     _, state = judge(report(0.70), limits, BudgetState())
     judged, _ = judge(report(0.70), limits, state)
     assert judged.health.status is HealthStatus.DEGRADED
-    assert "would have paged" in judged.health.reasons[-1].text
+    assert "would have paged" in judged.health.reasons[1].text
 
 
 def test_judging_twice_changes_nothing() -> None:
