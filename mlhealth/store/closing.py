@@ -239,10 +239,11 @@ class Settling:
     keep_states: int = 0
 
 
-def settle(connection: Connection, name: ModelVersion, settling: Settling) -> None:
+def settle(connection: Connection, name: ModelVersion, settling: Settling) -> int:
     """Let windows take no more rows, and forget the partials that no window needs any longer.
 
-    A window that got rows since it was reported holds `final_end` back until it is revised.
+    Returns up to where panes take no more rows: a window that got rows since it was reported holds that back until it
+    is revised.
     """
     t, s, r = model_versions.c, window_states.c, reports.c
     where = (t.model == name[0], t.version == name[1])
@@ -270,6 +271,7 @@ def settle(connection: Connection, name: ModelVersion, settling: Settling) -> No
     connection.execute(
         sa.delete(window_states).where(s.model == name[0], s.version == name[1], s.start < latest)
     )
+    return final
 
 
 def _panes_of(connection: Connection, name: ModelVersion) -> dict[int, tuple[int, int]]:

@@ -185,24 +185,24 @@ class Closer:
             reports += found.reports
             told[due.start] = Told(due.start, due.end, found.rows, now)
             at = after
-        self._settle(name, task, tuple(told.values()), at)
-        return Closed(name, tuple(reports), todo.mark, todo.final_end, todo.skipped)
+        final_end = self._settle(name, task, tuple(told.values()), at)
+        return Closed(name, tuple(reports), todo.mark, final_end, todo.skipped)
 
-    def _settle(self, name: ModelVersion, task: _Task, told: Sequence[Told], at: int | None) -> None:
-        """Note how far closing has come, and put away windows that take no more rows."""
+    def _settle(self, name: ModelVersion, task: _Task, told: Sequence[Told], at: int | None) -> int | None:
+        """Note how far closing has come, and put away windows that take no more rows; return up to where, if known."""
         todo, end = task.plan, task.plan.closed_end
         with self._database.begin() as connection:
             if end != at and not store.claim(connection, name, at, end):
-                return
+                return None
             if todo.final_end is None or todo.final_end == task.standing.windows.final_end:
-                return
+                return todo.final_end
             settling = Settling(
                 told,
                 todo.final_end,
                 lambda final: needed_from(task.spec, told, end, final),
                 self._horizon(connection, name),
             )
-            store.settle(connection, name, settling)
+            return store.settle(connection, name, settling)
 
     def _horizon(self, connection: Connection, name: ModelVersion) -> int:
         """Return for how long labels may revise windows: 0 where the model has none."""

@@ -72,7 +72,7 @@ class Rows:
 class Terms:
     """How rows are taken: into panes of length `size`; of `wanted` panes only; `ids` to know repeated rows.
 
-    `keeps_repeated`: they are counted and stay.
+    `keeps_repeated`: they are counted and stay. `final_end`: rows of panes that end by it are late.
     """
 
     size: int
@@ -81,6 +81,7 @@ class Terms:
     wanted: Wanted | None = None
     ids: EventIds | None = None
     keeps_repeated: bool = False
+    final_end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ class OpenProfiles:
         by_runtime: dict[str, tuple[Runtime, list[_Pane]]] = {}
         for pane in _panes(rows, terms.size):
             if terms.wanted is not None and not terms.wanted(pane.partition, pane.start):
+                continue
+            if terms.final_end is not None and pane.start + terms.size <= terms.final_end:
+                terms.count(pane.partition, "late", len(pane.rows))
                 continue
             runtime = terms.runtime_at(pane.start)
             if runtime is None:

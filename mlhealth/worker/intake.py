@@ -61,6 +61,7 @@ class Intake:
         self._fresh: set[tuple[str, str, Partition]] = set()
         self._waiting: dict[Address, list[Messages]] = {}
         self._sizes: dict[Address, int] = {}
+        self._finals: dict[tuple[str, str], int] = {}
         self._rebuilding = Rebuilding()
         self._ids = EventIds()
         self._ledger = Ledger()
@@ -247,6 +248,7 @@ class Intake:
                 lambda partition, outcome, rows: self._ledger.count(partition, address, outcome, rows),
                 ids=self._ids if runtime.knows_repeated else None,
                 keeps_repeated=runtime.config.duplicates == "count",
+                final_end=self._finals.get((address.model, address.version)),
             ),
         )
 
@@ -332,6 +334,7 @@ class Intake:
 
     def retire(self, model: str, version: str, final_end: int) -> None:
         """Forget windows that take no more rows."""
+        self._finals[model, version] = final_end
         self._open.retire(model, version, final_end)
         self._ids.retire(model, version, final_end)
 

@@ -148,6 +148,7 @@ class Worker(Owner):
             logger.warning(
                 "partitions %s belong to another worker; their state is dropped", _names(saved.lost)
             )
+            parts.metrics.failures.labels("PartitionLost").inc(len(saved.lost))
             self._reload(saved.lost)
             return {}
         self._fault("after checkpoint")
@@ -182,6 +183,7 @@ class Worker(Owner):
             self._save()  # and no call of the source, which is in the middle of giving them up
         except RecoverableError as error:
             logger.warning("partitions %s go without a checkpoint: %s", _names(partitions), error)
+            self._parts.metrics.failures.labels(type(error).__name__).inc()
         self.lost(partitions)
 
     def lost(self, partitions: Collection[Partition]) -> None:

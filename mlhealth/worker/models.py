@@ -28,8 +28,8 @@ from mlhealth.store import baselines
 from mlhealth.store.database import Database
 from mlhealth.windows import WindowSpec
 
-_KEPT = 256
-"""How many baselines are kept ready."""
+_KEPT = 1_000
+"""How many baselines are kept ready; beyond them, each use reads one from the store."""
 
 
 class Runtime:

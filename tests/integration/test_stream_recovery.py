@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from mlhealth.baseline import files
 from mlhealth.baseline.record import Baseline
-from mlhealth.clock import HOUR, MINUTE, SECOND
+from mlhealth.clock import HOUR, MINUTE, SECOND, to_iso
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.metrics import Metrics
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
-from mlhealth.sources.base import DeadLetter
+from mlhealth.sources.base import WATERMARK_HEADER, DeadLetter
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.sources.several import SeveralSources
 from mlhealth.store import baselines, schema
@@ -26,7 +28,17 @@ from mlhealth.store.tables import counters, partials, reports
 from mlhealth.worker.duplicates import EventIds
 from mlhealth.worker.loop import Pace
 from mlhealth.worker.telling import set_aside
-from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, run, small_config
+from tests.servers.stream import (
+    HEADERS,
+    START,
+    WINDOW,
+    Bench,
+    headers,
+    loan_baseline,
+    loan_events,
+    run,
+    small_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -319,3 +331,36 @@ def test_repeated_events_are_left_out_on_request(bench: Bench, tmp_path: Path) -
     expected = {key: (r.rows, r.estimates, r.drift) for key, r in told(calm.database).items()}
     assert {key: (r.rows, r.estimates, r.drift) for key, r in told(bench.database).items()} == expected
     calm.database.close()
+
+
+def _as_version(baseline: Baseline, version: str) -> Baseline:
+    schema = replace(baseline.schema, version=version)
+    return replace(baseline, schema=schema, layout=replace(baseline.layout, schema=schema), hash="")
+
+
+def test_hundreds_of_model_versions_share_a_worker(bench: Bench) -> None:
+    """200 versions on one topic are each judged by their own baseline; a new one is taken up while it runs."""
+    versions = [str(number) for number in range(2, 202)]
+    bench.config = small_config(segments=[])
+    copies = [files.seal(_as_version(bench.baseline, version)) for version in versions]
+    bench.prepare(copies[:-1])
+    log = MemoryLog("t", 2, bench.clock)
+    source = MemorySource(log, poll_records=2_000)
+    worker = bench.worker(source)
+    run(worker, source, bench.clock, 1)
+    bench.prepare(copies[-1:])
+    for i, event in enumerate(loan_events(10)):
+        for version in versions:
+            log.append(i % 2, event, headers("loans", version))
+    for version in versions:
+        for number in range(2):
+            mark = (WATERMARK_HEADER, to_iso(START + WINDOW).encode())
+            log.append(number, b"", [*headers("loans", version), mark])
+    for _ in range(3):
+        bench.clock.advance(SECOND)
+        worker.turn()
+    worker.close_windows()
+    assert outcomes(bench.database) == {"accepted": 2_000}
+    with bench.database.read() as connection:
+        found = connection.execute(sa.select(reports.c.version, reports.c.rows).where(reports.c.latest)).all()
+    assert {(r.version, r.rows) for r in found} == {(v, 10) for v in versions}
