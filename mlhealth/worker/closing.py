@@ -25,11 +25,12 @@ from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels
-from mlhealth.store.closing import Closing, ModelVersion, Outcome, Settling, Snapshot, Standing
+from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
 from mlhealth.store.forgetting import forgotten_keys, without
 from mlhealth.store.revising import revise
+from mlhealth.store.settling import Settling, settle
 from mlhealth.window_plan import Due, Plan, Told, needed_from, plan
 from mlhealth.windows import Progress, Silence, WindowSpec, watermark
 from mlhealth.worker.evidence import record_steps
@@ -202,7 +203,7 @@ class Closer:
                 lambda final: needed_from(task.spec, told, end, final),
                 self._horizon(connection, name),
             )
-            return store.settle(connection, name, settling)
+            return settle(connection, name, settling)
 
     def _horizon(self, connection: Connection, name: ModelVersion) -> int:
         """Return for how long labels may revise windows: 0 where the model has none."""
