@@ -18,7 +18,7 @@ from mlhealth.detectors import Panel, Season, SeasonalPanel, delivery_faults, ma
 from mlhealth.detectors.pinned import check_pinned
 from mlhealth.detectors.sample_nulls import MultivariatePanel
 from mlhealth.detectors.thresholds import Threshold
-from mlhealth.errors import ConfigError
+from mlhealth.estimators.base import Estimator, FitInputs
 from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.registry import estimator_named
 from mlhealth.estimators.rows import Rows, Scorer, rows_from_table
@@ -75,16 +75,22 @@ class Evaluator:
         self.baseline = baseline
         self.settings = settings or EvaluationSettings()
         self.method = self.settings.method or default_method(baseline.estimators)
-        if self.method not in baseline.estimators:
-            known = ", ".join(baseline.estimators)
-            raise ConfigError(f"the baseline was not fitted with method {self.method!r}: it has {known}")
-        cls = estimator_named(self.method, baseline.schema.task)
-        self._estimator = cls.from_state(baseline.estimators[self.method])
+        self._estimator = self._fitted()
         self._panel = self._made_panel()
         self._multivariate = MultivariatePanel(baseline)
         self._segments: dict[str, SegmentReference | None] = {}
         self._scorer = self._forgiving()
         self.objective = Objective.of(baseline.primary, baseline.schema, self.settings.tolerance)
+
+    def _fitted(self) -> Estimator:
+        """Return the method as the baseline holds it, else fitted now to the rows that the baseline has kept."""
+        cls = estimator_named(self.method, self.baseline.schema.task)
+        held = self.baseline.estimators.get(self.method)
+        if held is not None:
+            return cls.from_state(held)
+        inputs = FitInputs(self._reference, tuple(self.baseline.metrics), seed=self.baseline.seed)
+        with single_threaded():
+            return cls.fit(inputs)
 
     def _made_panel(self) -> Panel | SeasonalPanel:
         season, pinned = self.settings.season, self.settings.thresholds

@@ -45,7 +45,9 @@ def estimate(
     level: Annotated[
         float | None, typer.Option(help="Level of the intervals; default 0.9.", min=0.5, max=0.99)
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Estimation method; default the best fitted.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Estimation method; default the best fitted. Others are fitted now.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Judge as the service would by this mlhealth.yaml.")
     ] = None,

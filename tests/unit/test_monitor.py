@@ -83,10 +83,14 @@ def test_a_segment_is_judged_from_the_given_sample() -> None:
     assert report.rows == south.rows
 
 
-def test_a_method_that_was_not_fitted_is_refused() -> None:
-    """Asking for a method the baseline does not have names those it has."""
-    with pytest.raises(ConfigError, match="it has cbpe"):
-        Evaluator(loan_baseline(), EvaluationSettings(method="mpp"))
+def test_any_method_of_the_task_can_be_asked() -> None:
+    """A method the baseline does not hold is fitted to the rows it has kept; an unknown one is refused by name."""
+    judged = Evaluator(loan_baseline(), EvaluationSettings(method="bbse"))
+    found = judged.evaluate(profile_of(loan_table(2_000, seed=7)), KEY).estimates["accuracy"]
+    assert found.method == "bbse"
+    assert found.value == pytest.approx(loan_baseline().metrics["accuracy"].value, abs=0.05)
+    with pytest.raises(ConfigError, match=r"method 'dle' does not exist for binary models: use one of .*mpp"):
+        Evaluator(loan_baseline(), EvaluationSettings(method="dle"))
 
 
 def test_a_vanished_feature_is_broken_input() -> None:
