@@ -47,7 +47,7 @@ class Floor:
         mlhealth(
             "replay", file, *to, "--baseline", self.folder / f"baseline{deployed.version}", "--window", "1h"
         )
-        self.service.wait_for(ROWS_PER_HOUR * hours.stop, timeout=300)
+        self.service.wait_for(ROWS_PER_HOUR * hours.stop, timeout=600)
 
     def ask(self, *words: str) -> str:
         """Run a command on the service's configuration."""

@@ -107,7 +107,7 @@ def test_a_page_a_training_and_a_recovery(
             key = _page(floor, first, pager, manager.url, story)
             _train(floor, training, story)
             _recover(floor, training, story)
-            wait_until(lambda: pager.taken[-1].json["event_action"] == "resolve", what="the end", timeout=60)
+            wait_until(lambda: pager.taken[-1].json["event_action"] == "resolve", what="the end", timeout=180)
             assert pager.taken[-1].json["dedup_key"] == key
             story.step("the page is resolved under the key it was opened with")
             floor.until_listed("  recovered")
@@ -130,7 +130,7 @@ def _calm(floor: Floor, pager: StrictReceiver, story: Story) -> Deployed:
 
 def _page(floor: Floor, first: Deployed, pager: StrictReceiver, manager: str, story: Story) -> str:
     floor.send(first, range(4, 8), broken=True)
-    wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=60)
+    wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=180)
     event = pager.taken[0].json
     story.step(f"a field vanishes upstream, and a page goes out: {event['payload']['summary']}")
     story.say(event["payload"]["custom_details"]["How bad"])
@@ -162,7 +162,7 @@ def _recover(floor: Floor, training: TrainingService, story: Story) -> None:
 
 
 @pytest.mark.story
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2700)
 def test_a_recession_is_healed_by_a_job_on_ray(
     kafka: KafkaCluster, alertmanager: Factory, ray_head: RayHead, tmp_path: Path, story: Story
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_recession_is_healed_by_a_job_on_ray(
             second = _job_on_ray(floor, story)
             floor.send(second, range(10, 14), broken=True)
             floor.ask("models", "retire", "loan-default", "1")
-            wait_until(lambda: pager.taken[-1].json["event_action"] == "resolve", what="the end", timeout=60)
+            wait_until(lambda: pager.taken[-1].json["event_action"] == "resolve", what="the end", timeout=180)
             assert pager.taken[-1].json["dedup_key"] == key
             story.step("version 2 answers the same recession, and the page is resolved")
             floor.until_listed("  recovered")
@@ -214,7 +214,7 @@ def _recession(floor: Floor, pager: StrictReceiver, story: Story) -> str:
     assert pager.seen == []
     story.step("version 1 answers four calm hours: nobody is called")
     floor.send(first, range(4, 10), broken=True)
-    wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=60)
+    wait_until(lambda: bool(pager.taken), what=f"the page; {floor.service.process.log_tail()}", timeout=180)
     event = pager.taken[0].json
     story.step(f"a recession comes, and a page goes out: {event['payload']['summary']}")
     story.say(event["payload"]["custom_details"]["How bad"])

@@ -51,7 +51,7 @@ class RayHead:
 @pytest.fixture(scope="module")
 def ray_head(pytestconfig: pytest.Config) -> Iterator[RayHead]:
     """A head for the tests of one file; skipped where Ray or network namespaces cannot be had."""
-    if not _has_namespaces():
+    if not has_namespaces():
         reason = "no network namespaces here (unshare --net needs root)"
         unavailable(pytestconfig, "ray", reason, required_in_ci=False)
     python = python_with(pytestconfig, "ray", [f"ray[default]=={VERSION}"], with_service=True)
@@ -80,7 +80,8 @@ def ray_head(pytestconfig: pytest.Config) -> Iterator[RayHead]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _has_namespaces() -> bool:
+def has_namespaces() -> bool:
+    """Return whether network namespaces can be made here."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         return False
     asked = ["unshare", "--net", "--pid", "--fork", "--mount-proc", "ip", "link", "set", "lo", "up"]

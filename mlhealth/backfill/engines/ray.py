@@ -18,6 +18,9 @@ class RayEngine(Engine):
 
     def start(self) -> None:
         """Connect, or start a head."""
+        import os
+
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
         import ray
 
         own = {"num_cpus": self.workers, "include_dashboard": False} if self.address is None else {}
