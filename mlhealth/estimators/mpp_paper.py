@@ -22,7 +22,6 @@ from mlhealth.schema.model_schema import Task
 
 Floats = NDArray[np.float64]
 TOLERANCES = 12
-ESTIMATED = ("accuracy", "mae", "rmse")
 
 
 @dataclass(frozen=True)
