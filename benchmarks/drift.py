@@ -1,4 +1,8 @@
-"""`python -m benchmarks.drift`: CPU time of all drift statistics of one window, from its profile."""
+"""`python -m benchmarks.drift`: CPU time of all drift statistics of one window from its profile, and of segments.
+
+Segments: what counting a batch of rows costs when every row is counted in its segment too, by the number of segments,
+as a ratio to counting the overall window alone.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +17,15 @@ from mlhealth.baseline.record import Baseline, Null
 from mlhealth.detectors import Panel, fit_nulls
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_column
 from mlhealth.profile.layout import layout_of
+from mlhealth.profile.tally import Grouping
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 
 NUMERIC, CATEGORICAL = 40, 10
 REFERENCE_ROWS, WINDOW_ROWS = 20_000, 10_000
 ROUNDS, TIMES = 5, 100
+SEGMENTS = (2, 10, 50)
+"""Numbers of segments that a column tells apart."""
 
 
 def main() -> None:
@@ -36,19 +43,32 @@ def main() -> None:
         "statistics_ms": _milliseconds(lambda: panel.statistics(window)),
         "statistics_thresholds_quality_ms": _milliseconds(lambda: panel.judge(window)),
         "fit_nulls_s": fitted,
+        **_segments(reference, rng),
     }
     print(markdown_table([{"what": name, "CPU": round(value, 3)} for name, value in figures.items()]))
     write_results("drift", figures)
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _segments(batch: EventBatch, rng: np.random.Generator) -> dict[str, float]:
+    """Return what counting costs with so many segments, as ratios to the overall window alone."""
+    layout, whole = layout_of(batch), Grouping(np.zeros(batch.rows, dtype=np.int64), 1)
+    alone = _milliseconds(lambda: WindowProfile.of_groups(batch, layout, [whole]), times=3)
+    ratios = {}
+    for count in SEGMENTS:
+        own = Grouping(rng.integers(0, count, batch.rows), count)
+        both = _milliseconds(lambda own=own: WindowProfile.of_groups(batch, layout, [whole, own]), times=3)  # type: ignore[misc]
+        ratios[f"counting_with_{count}_segments_ratio"] = both / alone
+    return ratios
+
+
+def _milliseconds(work: Callable[[], object], times: int = TIMES) -> float:
     """Return the median over rounds of the CPU milliseconds of one call."""
     found = []
     for _ in range(ROUNDS):
         started = time.process_time()
-        for _ in range(TIMES):
+        for _ in range(times):
             work()
-        found.append((time.process_time() - started) / TIMES * 1e3)
+        found.append((time.process_time() - started) / times * 1e3)
     return float(np.median(found))
 
 
