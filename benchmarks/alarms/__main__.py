@@ -8,16 +8,15 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.alarms import figures, peers, streams
 from benchmarks.alarms.judging import Judge
 from benchmarks.alarms.judging_records import Judged
-from benchmarks.alarms.planning import Planned, plan
+from benchmarks.alarms.planning import Planned, Setting, plan
 from benchmarks.alarms.recording import Recording
 from benchmarks.alarms.report import publish
 from benchmarks.estimation import tables
@@ -38,31 +37,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     amounts = QUICK_AMOUNTS if wanted.quick else FULL_AMOUNTS
     asked = {name: getattr(wanted, name) for name in ("calm", "stratum", "single") if getattr(wanted, name)}
     amounts = replace(amounts, **asked)
-    run = wanted.resume or commit().rstrip("+")
+    folder = RECORDS / (wanted.resume or commit().rstrip("+"))
     judged: list[Judged] = []
     limits: dict[str, figures.Limits] = {}
     for name in wanted.tables or (QUICK if wanted.quick else TABLES):
-        table = _Table.of(wanted, name, amounts, RECORDS / run)
-        limits[name] = table.judge.limits
-        _judge(table.judge, table.recording, table.planned, name)
-        if not wanted.no_peers:
-            _ask_peers(table.judge, table.recording, table.planned)
-        judged += table.recording.of([p.key for p in table.planned])
+        recording = Recording(folder, f"{name}-{wanted.primary}-{wanted.seed}")
+        if not (wanted.report_only and recording.limits):
+            _run(wanted, name, amounts, recording)
+        limits[name] = recording.limits
+        judged += recording.judged()
     publish(judged, limits, wanted.seed, write_docs=wanted.docs)
 
 
-@dataclass(frozen=True)
-class _Table:
-    judge: Judge
-    recording: Recording
-    planned: list[Planned]
-
-    @classmethod
-    def of(cls, wanted: argparse.Namespace, name: str, amounts: streams.Amounts, folder: Path) -> Self:
-        case = streams.case_in_order(tables.load(wanted.data, name), wanted.primary, wanted.seed)
-        judge = Judge(case, wanted.seed)
-        recording = Recording(folder, f"{name}-{wanted.primary}-{wanted.seed}")
-        return cls(judge, recording, list(plan(case, amounts, judge.reference, wanted.seed)))
+def _run(wanted: argparse.Namespace, name: str, amounts: streams.Amounts, recording: Recording) -> None:
+    """Fit one table's baseline and judge what is not on record."""
+    case = streams.case_in_order(tables.load(wanted.data, name), wanted.primary, wanted.seed)
+    judge = Judge(case, wanted.seed)
+    recording.keep_fitted(judge.limits)
+    if wanted.report_only:
+        return
+    setting = Setting(case, judge.reference, wanted.seed, recording.losses)
+    planned = list(plan(setting, amounts))
+    recording.keep_fitted(judge.limits)
+    _judge(judge, recording, planned, name)
+    if not wanted.no_peers:
+        _ask_peers(judge, recording, planned)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-peers", action="store_true", help="leave NannyML and Evidently out")
     parser.add_argument("--resume", metavar="COMMIT", help="go on with a run of another commit")
+    parser.add_argument("--report-only", action="store_true", help="judge nothing, report what is on record")
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/alarms.md too")
     parser.add_argument("--seed", type=int, default=0)
     return parser

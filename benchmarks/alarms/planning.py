@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from benchmarks.alarms import single_breaks, streams
 from benchmarks.alarms.judging import Known
@@ -22,9 +23,20 @@ class Planned:
     for_peers: bool = False
 
 
-def plan(case: Case, amounts: streams.Amounts, reference: float, seed: int) -> Iterator[Planned]:
+@dataclass(frozen=True)
+class Setting:
+    """What windows are made from: a case, its model's reference accuracy, a seed; and the losses already measured."""
+
+    case: Case
+    reference: float
+    seed: int
+    losses: MutableMapping[str, float]
+
+
+def plan(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
     """Yield the windows of one table."""
-    yield from _lasting(case, amounts, reference, seed)
+    case, seed = setting.case, setting.seed
+    yield from _lasting(setting, amounts)
     yield from _single(case, amounts, seed)
     for number in range(amounts.natural):
         yield Planned(f"natural/{number}", _natural(case, number, amounts.natural), for_peers=number % 2 == 0)
@@ -33,11 +45,20 @@ def plan(case: Case, amounts: streams.Amounts, reference: float, seed: int) -> I
             yield Planned(f"calm/{kind}/{number}", make, for_peers=number < CALM_ASKED)
 
 
-def _lasting(case: Case, amounts: streams.Amounts, reference: float, seed: int) -> Iterator[Planned]:
-    for treatment in streams.treatments(case, amounts, reference, seed):
+def _lasting(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
+    @lru_cache(maxsize=2)
+    def treated(number: int) -> streams.Treatment:
+        return streams.treatment(setting.case, number, setting.reference, setting.seed)
+
+    def loss_of(number: int) -> float:
+        if str(number) not in setting.losses:
+            setting.losses[str(number)] = treated(number).loss
+        return setting.losses[str(number)]
+
+    for number, loss in streams.chosen(amounts, loss_of):
         for repeat in range(streams.REPEATS):
-            key = f"lasting/{treatment.number}/{repeat}"
-            yield Planned(key, _treated(treatment, repeat, seed), for_peers=repeat == 0)
+            make = _treated(treated, (number, loss), (repeat, setting.seed))
+            yield Planned(f"lasting/{number}/{repeat}", make, for_peers=repeat == 0)
 
 
 def _single(case: Case, amounts: streams.Amounts, seed: int) -> Iterator[Planned]:
@@ -49,9 +70,11 @@ def _single(case: Case, amounts: streams.Amounts, seed: int) -> Iterator[Planned
 Make = Callable[[], tuple[Window, Known] | None]
 
 
-def _treated(treatment: streams.Treatment, repeat: int, seed: int) -> Make:
-    known = Known(treatment.number, treatment.loss)
-    return lambda: (streams.lasting(treatment, repeat, seed), known)
+def _treated(
+    treated: Callable[[int], streams.Treatment], which: tuple[int, float], where: tuple[int, int]
+) -> Make:
+    number, loss = which
+    return lambda: (streams.lasting(treated(number), *where), Known(number, loss))
 
 
 def _broken(case: Case, kind: str, number: int, seed: int) -> Make:

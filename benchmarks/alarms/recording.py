@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from benchmarks.alarms.judging_records import Judged
+from mlhealth.budget.limits import BudgetLimits
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What is kept of a table beside its windows."""
+
+    losses: dict[str, float] = field(default_factory=dict)
+    limits: list[tuple[str, str, BudgetLimits]] = field(default_factory=list)
+
+
+_FITTED = TypeAdapter(_Fitted)
 
 
 class Recording:
     """The judged windows of one table; different tables may be judged by different processes.
 
-    `known`: by key; None for a window that the table does not have, or of which nothing could be said.
+    `known`: by key; None for a window that the table does not have, or of which nothing could be said. `losses`: true
+    losses of treatments by number. `limits`: what the baseline's budgets ask for, empty before one was fitted.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -24,9 +39,19 @@ class Recording:
             line["key"]: None if line["judged"] is None else Judged.from_data(line["judged"])
             for line in _lines(self._windows)
         }
+        self._fitted = folder / f"{name}.fitted.json"
+        fitted = _FITTED.validate_json(self._fitted.read_bytes()) if self._fitted.exists() else _Fitted()
+        self.losses = dict(fitted.losses)
+        self.limits = {(null, rate): limits for null, rate, limits in fitted.limits}
         self._said: dict[str, dict[str, bool]] = {}
         for line in _lines(self._peers):
             self._said.setdefault(line["key"], {}).update(line["rules"])
+
+    def keep_fitted(self, limits: Mapping[tuple[str, str], BudgetLimits]) -> None:
+        """Keep the losses measured and the limits of a baseline that was fitted."""
+        self.limits = dict(limits)
+        fitted = _Fitted(self.losses, [(null, rate, one) for (null, rate), one in limits.items()])
+        self._fitted.write_bytes(_FITTED.dump_json(fitted))
 
     def keep(self, key: str, judged: Judged | None) -> None:
         """Add a window that was judged just now."""
@@ -44,9 +69,9 @@ class Recording:
             self._said.setdefault(key, {}).update(rules)
             _append(self._peers, {"key": key, "rules": dict(rules)})
 
-    def of(self, keys: Iterable[str]) -> list[Judged]:
-        """Return the judged windows among `keys`, with what peers say of them."""
-        found = [judged for key in keys if (judged := self.known.get(key)) is not None]
+    def judged(self) -> list[Judged]:
+        """Return the judged windows, with what peers say of them."""
+        found = [judged for judged in self.known.values() if judged is not None]
         return [replace(judged, peers=self._said.get(judged.key, {})) for judged in found]
 
 

@@ -10,7 +10,7 @@ windows of a shorter one, and a run that was cut short goes on where it ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,33 +101,34 @@ def _stretch(rows: Rows, place: float) -> Rows:
     return rows.take(np.arange(start, start + size))
 
 
-def treatments(case: Case, amounts: Amounts, reference: float, seed: int) -> list[Treatment]:
-    """Return treatments that fill the strata of true loss as evenly as those tried allow."""
-    strata: list[list[Treatment]] = [[] for _ in STRATA[1:]]
-    for treatment in _tried(case, amounts.tried, reference, seed):
-        place = int(np.searchsorted(STRATA, treatment.loss, "right")) - 1
-        if len(strata[place]) < amounts.stratum:
-            strata[place].append(treatment)
+def chosen(amounts: Amounts, loss_of: Callable[[int], float]) -> list[tuple[int, float]]:
+    """Return numbers and true losses of treatments that fill the strata of loss as evenly as those tried allow."""
+    strata: list[list[tuple[int, float]]] = [[] for _ in STRATA[1:]]
+    for number in range(amounts.tried):
+        loss = loss_of(number)
+        stratum = strata[int(np.searchsorted(STRATA, loss, "right")) - 1]
+        if len(stratum) < amounts.stratum:
+            stratum.append((number, loss))
         if all(len(stratum) >= amounts.stratum for stratum in strata):
             break
-    return [treatment for stratum in strata for treatment in stratum]
+    return [one for stratum in strata for one in stratum]
 
 
-def lasting(treatment: Treatment, repeat: int, seed: int) -> Window:
-    """Return one window of a treatment."""
-    rng = generator(seed, "lasting", treatment.number, repeat)
-    rows = treatment.rows.take(rng.integers(0, len(treatment.rows), ROWS))
-    return Window(treatment.family, treatment.kind, treatment.columns, rows)
-
-
-def _tried(case: Case, count: int, reference: float, seed: int) -> Iterator[Treatment]:
+def treatment(case: Case, number: int, reference: float, seed: int) -> Treatment:
+    """Return one treatment, the same one for the same number; one in four is a shift, the others are breaks."""
+    rng = generator(seed, "treatment", number)
     broken = usable(case, sorted(kinds()))
-    for number in range(count):
-        rng = generator(seed, "treatment", number)
-        family, kind, columns, rows = (
-            _shift(case, rng) if number % 4 == 0 else _break(case, broken[number % len(broken)], rng)
-        )
-        yield Treatment(number, family, kind, columns, rows, reference - accuracy_of(rows))
+    family, kind, columns, rows = (
+        _shift(case, rng) if number % 4 == 0 else _break(case, broken[number % len(broken)], rng)
+    )
+    return Treatment(number, family, kind, columns, rows, reference - accuracy_of(rows))
+
+
+def lasting(treated: Treatment, repeat: int, seed: int) -> Window:
+    """Return one window of a treatment."""
+    rng = generator(seed, "lasting", treated.number, repeat)
+    rows = treated.rows.take(rng.integers(0, len(treated.rows), ROWS))
+    return Window(treated.family, treated.kind, treated.columns, rows)
 
 
 def accuracy_of(rows: Rows) -> float:

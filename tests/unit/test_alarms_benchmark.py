@@ -13,7 +13,11 @@ from benchmarks.alarms.figures import BLOCK, attribution, incidents
 from benchmarks.alarms.further_faults import FURTHER
 from benchmarks.alarms.judging_records import Judged
 from benchmarks.alarms.recording import Recording
+from mlhealth.budget.limits import BudgetLimits, Spread
+from mlhealth.objective import Objective
 
+SPREAD = Spread((250,), (0.0,), (1.0,), (0.018,), 5.0, ((0.1, -0.2),))
+LIMITS = BudgetLimits(Objective("accuracy", 0.05), 2.5, 0.004, SPREAD, windows=2_160.0, found="bootstrap")
 JUDGED = Judged(
     key="single/noise/0",
     table="t",
@@ -64,12 +68,16 @@ def test_a_run_that_was_killed_goes_on_where_it_ended(tmp_path: Path) -> None:
         file.write('{"key": "single/noise/1", "jud')
     again = Recording(tmp_path, "t")
     assert again.known == {JUDGED.key: JUDGED, "single/typos/0": None}
-    assert again.of([JUDGED.key, "single/typos/0", "single/noise/1"])[0].peers == {"NannyML CBPE": True}
+    assert again.judged()[0].peers == {"NannyML CBPE": True}
     assert not again.needs(JUDGED.key, "NannyML")
     assert again.needs(JUDGED.key, "Evidently")
     assert not again.needs("single/typos/0", "Evidently")
     again.keep("single/noise/1", JUDGED)
-    assert Recording(tmp_path, "t").known["single/noise/1"] == JUDGED
+    again.losses["4"] = 0.07
+    again.keep_fitted({("bootstrap", "1 hour"): LIMITS})
+    third = Recording(tmp_path, "t")
+    assert third.known["single/noise/1"] == JUDGED
+    assert (third.losses, third.limits) == ({"4": 0.07}, {("bootstrap", "1 hour"): LIMITS})
 
 
 @pytest.mark.parametrize("kind", FURTHER)
