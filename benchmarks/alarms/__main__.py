@@ -20,6 +20,7 @@ from benchmarks.alarms.planning import Planned, Setting, plan
 from benchmarks.alarms.recording import Recording
 from benchmarks.alarms.report import publish
 from benchmarks.estimation import tables
+from benchmarks.estimation.windows import Case
 from benchmarks.results import ROOT, commit
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -50,18 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(wanted: argparse.Namespace, name: str, amounts: streams.Amounts, recording: Recording) -> None:
-    """Fit one table's baseline and judge what is not on record."""
+    """Judge what is not on record of one table; its baseline is fitted only where something is left to judge."""
     case = streams.case_in_order(tables.load(wanted.data, name), wanted.primary, wanted.seed)
-    judge = Judge(case, wanted.seed)
-    recording.keep_fitted(judge.limits)
-    if wanted.report_only:
-        return
-    setting = Setting(case, judge.reference, wanted.seed, recording.losses)
-    planned = list(plan(setting, amounts))
-    recording.keep_fitted(judge.limits)
-    _judge(judge, recording, planned, name)
+    setting = Setting(case, streams.accuracy_of(case.reference), wanted.seed, recording.losses)
+    planned = [] if wanted.report_only else list(plan(setting, amounts))
+    left = [p for p in planned if p.key not in recording.known]
+    if left or not recording.limits:
+        judge = Judge(case, wanted.seed)
+        recording.keep_fitted(judge.limits)
+        _judge(judge, recording, left)
     if not wanted.no_peers:
-        _ask_peers(judge, recording, planned)
+        _ask_peers(case, recording, planned)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,23 +85,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _judge(judge: Judge, recording: Recording, planned: Sequence[Planned], table: str) -> None:
-    """Judge every planned window that is not on record."""
-    left = [p for p in planned if p.key not in recording.known]
+def _judge(judge: Judge, recording: Recording, left: Sequence[Planned]) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
-        for one in progress.track(left, description=f"{table}: windows"):
+        for one in progress.track(left, description=f"{judge.case.table}: windows"):
             made = one.make()
-            found = None if made is None else judge(made[0], one.key, made[1])
-            recording.keep(one.key, found)
+            recording.keep(one.key, None if made is None else judge(made[0], one.key, made[1]))
 
 
-def _ask_peers(judge: Judge, recording: Recording, planned: Sequence[Planned]) -> None:
+def _ask_peers(case: Case, recording: Recording, planned: Sequence[Planned]) -> None:
     """Ask each peer about those of the planned windows that it is to be asked about and has not been."""
     for peer in peers.peers():
         asked = [p for p in planned if p.for_peers and recording.needs(p.key, peer.name)]
         made = {p.key: found[0] for p in asked if (found := p.make()) is not None}
-        recording.keep_peers(peers.ask(peer, judge.case, made))
+        recording.keep_peers(peers.ask(peer, case, made))
 
 
 if __name__ == "__main__":
