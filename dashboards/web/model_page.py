@@ -15,7 +15,7 @@ from mlhealth.labels.track_record import TrackRecord
 from mlhealth.queries.alerts import AlertLine, Of, RetrainingLine
 from mlhealth.queries.reports import Period, Queries, ReportLine, VersionSummary
 from mlhealth.queries.versions import FOREVER
-from mlhealth.records import Alert, AlertState, RetrainingRequest, WindowReport
+from mlhealth.records import Alert, AlertState, HealthStatus, RetrainingRequest, WindowReport
 from mlhealth.store.markers import Marker, between
 
 LISTED = 24
@@ -52,6 +52,7 @@ class ModelPage:
     features: tuple[FeatureLine, ...]
     track: tuple[TrackRecord, ...]
     advice: str
+    findings: tuple[str, ...]
 
 
 def model_page(queries: Queries, model: str, version: str, view: View) -> ModelPage:
@@ -91,6 +92,7 @@ def model_page(queries: Queries, model: str, version: str, view: View) -> ModelP
         features=feature_lines(latest)[:SHOWN_FEATURES] if latest else (),
         track=queries.labels.record(model, version).metrics,
         advice=advice(latest),
+        findings=findings(latest),
     )
 
 
@@ -110,6 +112,16 @@ def shown_metrics(report: WindowReport | None) -> tuple[str, ...]:
         return ()
     names = [name for name in report.estimates if not name.startswith("confusion:")]
     return tuple(sorted(names, key=lambda name: name != report.health.metric))
+
+
+def findings(report: WindowReport | None) -> tuple[str, ...]:
+    """Return the reasons of a window's score; whose case it is stands apart, as advice, where that is shown."""
+    if report is None:
+        return ()
+    told = tuple(reason.text for reason in report.health.reasons)
+    if report.health.status is HealthStatus.HEALTHY or not advice(report):
+        return told
+    return tuple(text for text in told if not text.startswith(f"{report.health.cause}, a case for "))
 
 
 def advice(report: WindowReport | None) -> str:

@@ -9,7 +9,7 @@ from mlhealth.dashboards import drawings
 from mlhealth.dashboards.health_figures import part_name
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.dashboards.web.feature_lines import FeatureLine, feature_lines
-from mlhealth.dashboards.web.model_page import advice, shown_metrics
+from mlhealth.dashboards.web.model_page import advice, findings, shown_metrics
 from mlhealth.dashboards.web.render import share
 from mlhealth.dashboards.web.scores import calibration_of, mean_score, score_counts, score_note
 from mlhealth.dashboards.wording import capital, is_percent, metric_name, number
@@ -37,6 +37,7 @@ class WindowPage:
     before: ReportLine | None
     after: ReportLine | None
     advice: str
+    findings: tuple[str, ...]
 
 
 def window_page(queries: Queries, model: str, version: str, start: int) -> WindowPage:
@@ -60,6 +61,7 @@ def window_page(queries: Queries, model: str, version: str, start: int) -> Windo
         before=before[0] if before else None,
         after=after,
         advice=advice(report),
+        findings=findings(report),
     )
 
 

@@ -10,7 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page
 
+from mlhealth.causes.owners import whom_to_call
 from mlhealth.clock import HOUR
+from mlhealth.records import Reason
 from tests.report_builder import START, Story, report
 from tests.store_builder import FilledStore
 from tests.web_server import application, served
@@ -104,6 +106,26 @@ def test_window_page_tells_why_and_draws_the_distributions(page: Page, site: str
     assert page.locator(".chart figcaption h2").first.inner_text() == "income"
     assert page.locator(".grid .plot .main-svg").count() >= 8
     assert "region=north" in page.locator("main").inner_text()
+
+
+def test_whose_case_it_is_is_said_once(page: Page, tmp_path: Path, faults: list[str]) -> None:
+    """The advice stands apart; the findings beside it do not repeat it, and beyond the first four are folded."""
+    told = report(Story(), 30)
+    cause = told.health.cause
+    assert cause is not None
+    texts = [f"finding {n}" for n in range(6)]
+    texts.insert(1, f"{cause}, a case for {whom_to_call(cause)}")
+    reasons = tuple(Reason(text, cause=cause) for text in texts)
+    store = FilledStore(tmp_path)
+    store.add_version("loan-default", "3")
+    store.add_reports([replace(told, health=replace(told.health, reasons=reasons))])
+    with served(application(store)) as address:
+        for path in (MODEL, f"{MODEL}/windows/{told.key.start}"):
+            page.goto(address + path)
+            assert page.locator(".advice").count() == 1
+            assert page.locator(".hero").inner_text().count("case for") == 1
+            page.get_by_text("2 more findings").click()
+            assert page.get_by_text("finding 5").is_visible()
 
 
 def test_overview_leads_to_the_window_that_broke(page: Page, site: str, faults: list[str]) -> None:
