@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from mlhealth import app
@@ -133,12 +135,20 @@ class Running:
         except (MlhealthError, OSError) as error:
             logger.error("the changed configuration is refused, the old one stays: %s", error)  # noqa: TRY400 - one line
             return
-        waiting = [name for name in changed if name in FIXED]
         taken = [name for name in changed if name not in FIXED]
-        if waiting:
-            logger.warning("%s: changed, but that takes a restart", ", ".join(waiting))
-        if service is None or not taken:
-            return
+        if len(taken) < len(changed):
+            waiting = ", ".join(name for name in changed if name in FIXED)
+            logger.warning("%s: changed, but that takes a restart", waiting)
+        if service is not None and taken:
+            self._take_up(service, taken)
+
+    def _take_up(self, service: Service, taken: Sequence[str]) -> None:
+        """Let the threads of the old configuration end, and those of the new one begin."""
+        for model in _recut(self.service.config, service.config):
+            logger.warning(
+                "models.%s: rows of windows that are open now are reported under the new lengths' bounds",
+                model,
+            )
         if not self._crew.end():
             logger.error("the worker did not put everything away in time; the process ends for a fresh start")
             self.stop.set()
@@ -163,6 +173,13 @@ def _changes(before: Config, after: Config) -> list[str]:
     names = [n for n in Config.model_fields if getattr(before, n) != getattr(after, n) and n != "models"]
     models = {**before.models, **after.models}
     return names + [f"models.{m}" for m in sorted(models) if before.models.get(m) != after.models.get(m)]
+
+
+def _recut(before: Config, after: Config) -> list[str]:
+    """Return the models whose windows get other lengths."""
+    lengths = attrgetter("pane", "size", "rows", "runs")
+    models = sorted({*before.models, *after.models})
+    return [m for m in models if lengths(before.model(m)) != lengths(after.model(m))]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
