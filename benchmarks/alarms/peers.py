@@ -48,14 +48,25 @@ def evidently_interpreter() -> Path | None:
 
 
 def ask(peer: Peer, case: Case, windows: Mapping[str, Window]) -> dict[str, dict[str, bool]]:
-    """Return which of a peer's rules alarm, by window; empty where the peer cannot be had or fails."""
-    if peer.python is None or not windows:
+    """Return which of a peer's rules alarm, by window; empty where the peer cannot be had or fails.
+
+    A peer cuts what it is given into windows of one size: those of each size are asked about together.
+    """
+    if peer.python is None:
         return {}
+    found: dict[str, dict[str, bool]] = {}
+    for size in sorted({len(window.rows) for window in windows.values()}):
+        alike = {key: window for key, window in windows.items() if len(window.rows) == size}
+        found |= _ask(peer, peer.python, case, alike)
+    return found
+
+
+def _ask(peer: Peer, python: Path, case: Case, windows: Mapping[str, Window]) -> dict[str, dict[str, bool]]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         _write(home, case, list(windows.values()))
         environment = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}
-        command = [str(peer.python), str(peer.worker), folder]
+        command = [str(python), str(peer.worker), folder]
         done = subprocess.run(command, capture_output=True, env=environment, check=False)
         if done.returncode:
             print(f"{peer.name} failed on {case.table}: {done.stderr.decode().splitlines()[-1:]}", flush=True)
