@@ -17,6 +17,8 @@ def read_stream(value: bytes) -> pa.Table:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(f"not an Arrow stream: {type(error).__name__}") from None
+    if table.num_columns == 0 and table.num_rows:
+        raise DataError("the Arrow stream has rows without columns")
     if len(set(table.column_names)) < table.num_columns:
         raise DataError("the Arrow stream has two columns of one name")
     return table

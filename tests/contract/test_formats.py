@@ -211,14 +211,18 @@ def test_what_fuzzing_found_stays_mended(name: str, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["arrow", "databricks"])
-def test_two_arrow_columns_of_one_name_are_refused(name: str) -> None:
-    """A stream in which a name stands twice is rejected: which of the two is meant cannot be known."""
-    table = pa.table([pa.array([1]), pa.array([2])], names=["y_pred", "y_pred"])
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (pa.table([[1], [2]], names=["y_pred", "y_pred"]), "the Arrow stream has two columns of one name"),
+        (pa.table({"x": [1, 2]}).select([]), "the Arrow stream has rows without columns"),
+    ],
+)
+def test_arrow_tables_that_mean_nothing_are_refused(name: str, table: pa.Table, reason: str) -> None:
+    """A name that stands twice, or rows without any column, reject the stream, not the worker."""
     found = decoded(name, messages_of([written(table)]))
     assert found.batch.rows == 0
-    assert [rejection.reason for rejection in found.rejections] == [
-        "the Arrow stream has two columns of one name"
-    ]
+    assert [rejection.reason for rejection in found.rejections] == [reason]
 
 
 @pytest.mark.parametrize("name", NAMES)
