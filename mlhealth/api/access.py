@@ -23,6 +23,7 @@ from mlhealth.api.oidc import is_jwt
 from mlhealth.api.services import Services, services
 from mlhealth.config.listen import ListenConfig
 from mlhealth.errors import AuthError, ConfigError
+from mlhealth.events.bodies import UnknownContentType
 from mlhealth.store.tokens import Scope, Token, Tokens
 
 COOKIE = "mlhealth_session"
@@ -180,12 +181,21 @@ def _check_origin(request: Request) -> None:
         raise Forbidden(f"pages of {origin} may not change anything here")
 
 
-def needs(scope: Scope) -> Callable[[Caller], Caller]:
+def check_type(request: Request) -> None:
+    """Raise UnknownContentType where an operation of the API that reads JSON is sent something else."""
+    is_json = getattr(request.scope.get("route"), "body_field", None) is not None
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if is_json and request.url.path.startswith("/v1/") and kind and not kind.endswith(("/json", "+json")):
+        raise UnknownContentType(f"content type {kind} is not read here; send application/json")
+
+
+def needs(scope: Scope) -> Callable[[Request, Caller], Caller]:
     """Return a dependency that lets only callers with `scope` pass."""
 
-    def allowed(caller: Annotated[Caller, Depends(who)]) -> Caller:
+    def allowed(request: Request, caller: Annotated[Caller, Depends(who)]) -> Caller:
         if scope not in caller.scopes:
             raise Forbidden(f"the token {caller.name!r} lacks the scope {scope}")
+        check_type(request)
         return caller
 
     return allowed

@@ -12,11 +12,15 @@ from mlhealth.api.act import Acting
 from mlhealth.api.ingest import request_body
 from mlhealth.api.received import received
 from mlhealth.errors import BaselineError, DataError
+from mlhealth.events.bodies import UnknownContentType
 
 MOST_BYTES = 64 * 1024 * 1024
 """Bytes of a baseline: an ordinary one has one to ten million."""
 
 router = APIRouter(prefix="/v1", tags=["act"])
+
+
+_TYPE = "application/octet-stream"
 
 
 class Pushed(BaseModel):
@@ -32,8 +36,11 @@ class Pushed(BaseModel):
     "/baselines",
     status_code=201,
     summary="Hand a baseline in",
-    openapi_extra=request_body("application/octet-stream", description="What `Baseline.push` sends."),
-    responses={413: {"description": "The body is longer than a baseline can be."}},
+    openapi_extra=request_body(_TYPE, description="What `Baseline.push` sends."),
+    responses={
+        413: {"description": "The body is longer than a baseline can be."},
+        415: {"description": "The content type is not read here."},
+    },
 )
 async def push(
     request: Request, acting: Acting, activate: Annotated[bool, Query(description="Let it speak.")] = True
@@ -41,6 +48,9 @@ async def push(
     """Store a baseline, and let it speak for its model version; handing the same in again changes nothing."""
     from mlhealth.baseline.files import from_bytes
 
+    kind = request.headers.get("content-type", _TYPE).partition(";")[0].strip().lower()
+    if kind != _TYPE:
+        raise UnknownContentType(f"content type {kind} is not read here; send {_TYPE}")
     blob = await received(request, MOST_BYTES)
 
     def store() -> Pushed:

@@ -19,7 +19,7 @@ from mlhealth.api.door import Parcel, Receipt, Repeatable
 from mlhealth.api.ingest import OpenDoor, answered, repeatable, request_body
 from mlhealth.api.received import received
 from mlhealth.errors import DataError
-from mlhealth.events.bodies import Body
+from mlhealth.events.bodies import Body, UnknownContentType
 from mlhealth.events.envelope import BATCH, STRUCTURED, Half, from_batch, from_headers, from_structured
 from mlhealth.events.formats.base import Reading
 from mlhealth.events.formats.personal_halves import protected_half
@@ -50,6 +50,7 @@ class Named:
     ),
     responses={
         413: {"description": "The body is longer than `max_message_bytes`."},
+        415: {"description": "Neither `ce-` headers nor a content type of CloudEvents."},
         429: {"description": "Too much waits to be read; try again after `Retry-After` seconds."},
     },
 )
@@ -95,4 +96,8 @@ def _halves(request: Request, content: bytes) -> list[Half]:
     }
     if attributes and kind != STRUCTURED:
         return [from_headers({**attributes, "datacontenttype": kind or "application/json"}, content)]
+    if kind not in {"", "application/json", STRUCTURED}:
+        raise UnknownContentType(
+            f"content type {kind} is not read here without ce- headers; send {STRUCTURED} or {BATCH}"
+        )
     return [from_structured(content)]

@@ -29,7 +29,7 @@ from mlhealth.store import baselines as store
 from mlhealth.store.schema import ensure
 from tests.conftest import ROOT
 from tests.e2e.loop_data import employment
-from tests.format_writers import AVRO, JSON_SCHEMA, PROTOBUF, WRITERS, Registry, Shape, iso, native
+from tests.format_writers import AVRO, JSON_SCHEMA, PROTOBUF, WRITERS, Registry, Shape, iso, micros, native
 from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.process import LOOPBACK, free_port, wait_until
 from tests.servers.service import StreamService, mlhealth
@@ -224,7 +224,7 @@ def halves(producer: Any, door: str, topics: Sequence[str], events: Sequence[Eve
 
 def stamp(event: Event) -> int:
     """Return an event's time in milliseconds."""
-    return int(event["ts"].timestamp() * 1_000)
+    return micros(event) // 1_000
 
 
 COLUMNS = Columns(prediction="y_pred", score="y_score")
