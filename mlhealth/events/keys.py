@@ -26,9 +26,9 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
     _, offset_buffer, data = texts.buffers()
     if n == 0:
         return np.zeros(0, dtype=np.uint64)
-    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[texts.offset : texts.offset + n + 1].astype(
-        np.int64
-    )
+    # a stranger's buffer may be longer than its offsets, and no multiple of their size
+    offsets = np.frombuffer(offset_buffer, dtype=np.int32, count=texts.offset + n + 1)
+    offsets = offsets[texts.offset :].astype(np.int64)
     lengths = np.diff(offsets)
     body = np.zeros((data.size if data is not None else 0) + 8, dtype=np.uint8)
     if data is not None:

@@ -63,3 +63,10 @@ def test_addresses_do_not_collide(addresses: set[tuple[int, int, int]]) -> None:
     place, offset, row = (np.array(part) for part in zip(*sorted(addresses), strict=True))
     keys = address_keys((("t", 0), ("t", 1)), place, offset, row)
     assert len(set(keys.tolist())) == len(addresses)
+
+
+def test_a_buffer_longer_than_its_offsets_is_read() -> None:
+    """An Arrow stream's offsets may be followed by stray bytes; the keys are those of the texts."""
+    offsets = np.array([0, 1, 3], dtype=np.int32).tobytes() + b"x"
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(offsets), pa.py_buffer(b"abc")])
+    assert text_keys(texts).tolist() == text_keys(pa.array(["a", "bc"])).tolist()
