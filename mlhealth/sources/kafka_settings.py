@@ -66,16 +66,16 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
 
 @contextmanager
 def translated(config: KafkaConfig) -> Iterator[None]:
-    """Turn a client's errors into SourceUnavailable (a retry can help) or ConfigError."""
+    """Turn a client's errors into SourceUnavailable (a retry can help) or ConfigError (only a person can)."""
     try:
         yield
     except MlhealthError:
         raise  # an owner that was called back has its own troubles, with its store for one
     except KafkaError as error:
         text = f"kafka {config.bootstrap}: {_told(error)}"
-        if getattr(error, "retriable", False) or type(error).__name__ in _PASSING:
-            raise SourceUnavailable(text) from error
-        raise ConfigError(text) from error
+        if type(error).__name__ in _HOPELESS:
+            raise ConfigError(text) from error
+        raise SourceUnavailable(text) from error
     except (OSError, ValueError) as error:
         raise SourceUnavailable(f"kafka {config.bootstrap}: {error}") from error
 
@@ -88,10 +88,20 @@ def _told(error: KafkaError) -> str:
     return f"{kind}: {said}" if said and said != kind else kind
 
 
-_PASSING = {
-    "NoBrokersAvailable",
-    "KafkaTimeoutError",
-    "KafkaConnectionError",
-    "NodeNotReadyError",
-    "Cancelled",
+_HOPELESS = {
+    "ClusterAuthorizationFailedError",
+    "GroupAuthorizationFailedError",
+    "InconsistentGroupProtocolError",
+    "InvalidGroupIdError",
+    "InvalidSessionTimeoutError",
+    "InvalidTopicError",
+    "KafkaConfigurationError",
+    "MessageSizeTooLargeError",
+    "RecordListTooLargeError",
+    "SaslAuthenticationFailedError",
+    "TopicAuthorizationFailedError",
+    "UnsupportedSaslMechanismError",
+    "UnsupportedVersionError",
 }
+"""What stays wrong however often it is tried. All else passes: a member that the group forgot while it stood still (its
+id or generation unknown) joins again, a leader that moved is found."""
