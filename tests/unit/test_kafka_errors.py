@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 from kafka import errors
 
@@ -35,6 +33,6 @@ def test_what_passes_is_waited_out(error: type[errors.KafkaError]) -> None:
 @pytest.mark.parametrize("name", sorted(_HOPELESS))
 def test_what_only_a_person_can_mend_is_told_as_such(name: str) -> None:
     """Missing rights and wrong settings are the configuration's errors; each is one that the client knows."""
-    error = dict(inspect.getmembers(errors, inspect.isclass))[name]
+    error: type[Exception] = getattr(errors, name)
     with pytest.raises(ConfigError, match=name), translated(CONFIG):
         raise error
