@@ -36,6 +36,7 @@ from tests.servers.stream import HEADERS, START, WINDOW
 
 MODEL = "window: 10m, lateness: 10m, disorder: 1s, segments: [region]"
 SQLITE = "sqlite:///mlhealth.db"
+logger = logging.getLogger(__name__)
 FORK = multiprocessing.get_context("fork")
 
 
@@ -57,8 +58,12 @@ def _work(config: str, log: str, clock: SharedClock, fault: Callable[[str], None
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     service = build(load(config), clock=clock)
     service.database.claim()
-    with single_threaded():
-        worker(service, fault).run(stop)
+    try:
+        with single_threaded():
+            worker(service, fault).run(stop)
+    except Exception:
+        logger.exception("the worker ended")
+        raise
 
 
 class Fleet:
@@ -105,9 +110,14 @@ class Fleet:
         while self._running:
             self.leave()
 
-    def wait_for_log(self, text: str, timeout: float = 60.0) -> None:
-        """Wait until a worker has said something."""
-        wait_until(lambda: text in self.log.read_text(), what=f"{text!r} in {self.log}", timeout=timeout)
+    def wait_for_log(self, text: str, timeout: float = 120.0) -> None:
+        """Wait until a worker has said something; fails at once where none runs any more."""
+
+        def is_said() -> bool:
+            assert self.oldest.is_alive(), self.log.read_text()[-3_000:]
+            return text in self.log.read_text()
+
+        wait_until(is_said, what=f"{text!r} in {self.log}", timeout=timeout)
 
 
 class Topic:
