@@ -89,7 +89,8 @@ def links_of(notice: Notice, base_url: str) -> dict[str, str]:
         model = f"{base}/models/{quote(alert.model, safe='')}/versions/{quote(alert.version, safe='')}"
         matchers = [f'alertname="{alert.rule}"', f'model="{alert.model}"', f'version="{alert.version}"']
         links["model"] = f"{model}/windows/{notice.window.start}"
-        links["silence"] = f"{base}/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
+        if notice.kind is not NoticeKind.RESOLVED:
+            links["silence"] = f"{base}/silences/new?{urlencode({'matcher': matchers}, doseq=True)}"
         links["useless"] = f"{base}/alerts/{alert.fingerprint}/useless"
     if notice.approval_url:
         links["approve retraining"] = notice.approval_url
@@ -107,10 +108,12 @@ def facts_of(notice: Notice) -> list[tuple[str, str]]:
         lasted = f"{format_duration(alert.since - began)}, {to_minute(began)} to {to_minute(alert.since)}"
         return [("Now", story.harm), ("It lasted", lasted), *done]
     why = [reason for reason in story.reasons if reason not in alert_summary(notice)]
+    judged = f"; judged on {story.window}" if story.window else ""
     return [
         ("How bad", story.harm),
-        ("Cause", f"{story.cause}: {story.owner}"),
-        ("Since", f"{to_minute(began)}; judged on {story.window}"),
+        ("Cause", story.cause),
+        ("Whose", story.owner),
+        ("Since", f"{to_minute(began)}{judged}"),
         *(("Why", reason) for reason in why),
         *done,
     ]

@@ -99,7 +99,7 @@ def _notice(alert: Alert, trouble: Trouble, receiver: str, now: int) -> Notice:
         cause="mlhealth itself" if trouble.owner == OWNER else "retraining",
         owner=trouble.owner,
         harm=trouble.summary,
-        window="no window",
+        window="",
         reasons=trouble.reasons,
         done=trouble.done,
     )

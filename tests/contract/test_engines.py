@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import pytest
@@ -28,6 +29,17 @@ def process(_: int) -> int:
     return os.getpid()
 
 
+@dataclass(frozen=True)
+class Times:
+    """A task that is an object, as a backfill's is: a number times another."""
+
+    factor: int
+
+    def __call__(self, number: int) -> int:
+        """Return the product."""
+        return self.factor * number
+
+
 @pytest.fixture(
     params=[pytest.param(n, marks=[pytest.mark.slow] if n in HEAVY else []) for n in ENGINES], scope="module"
 )
@@ -44,6 +56,11 @@ def test_each_item_gives_its_result_once(started: Engine) -> None:
     """Results carry the numbers of their items, none twice and none lost, also with many more items than workers."""
     items = list(range(100, 140))
     assert sorted(started.run(squared, items)) == [(i, n * n) for i, n in enumerate(items)]
+
+
+def test_a_task_may_be_an_object(started: Engine) -> None:
+    """Whatever can be called and pickled is a task."""
+    assert sorted(started.run(Times(3), [5, 7])) == [(0, 15), (1, 21)]
 
 
 def test_nothing_to_do_is_done_at_once(started: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 
 from mlhealth.backfill.engines.base import Engine
 from mlhealth.backfill.engines.registry import engine
@@ -22,6 +23,17 @@ def process(_: int) -> int:
     return os.getpid()
 
 
+@dataclass(frozen=True)
+class Times:
+    """A task that is an object: a number times another."""
+
+    factor: int
+
+    def __call__(self, number: int) -> int:
+        """Return the product."""
+        return self.factor * number
+
+
 def told(started: Engine) -> str:
     """Return what a run says whose item failed."""
     try:
@@ -36,6 +48,7 @@ def main(name: str, address: str | None = None) -> None:
     with engine(name, workers=2, address=address) as started:
         items = list(range(100, 140))
         assert sorted(started.run(squared, items)) == [(i, n * n) for i, n in enumerate(items)]
+        assert sorted(started.run(Times(3), [5, 7])) == [(0, 15), (1, 21)]
         assert list(started.run(squared, [])) == []
         assert os.getpid() not in {result for _, result in started.run(process, range(4))}
         assert "13.parquet: cannot be read" in told(started)

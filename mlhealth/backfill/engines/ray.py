@@ -33,13 +33,13 @@ class RayEngine(Engine):
     def run(self, task: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
         """Yield results as they are done."""
         ray = self._ray
-        remote = ray.remote(task)
+        remote, shared = ray.remote(_called), ray.put(task)  # a task may be any callable, Ray takes functions
         most = AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)
         waiting = iter(enumerate(items))
         flying: dict[Any, int] = {}
         while True:
             for number, item in waiting:
-                flying[remote.remote(item)] = number
+                flying[remote.remote(shared, item)] = number
                 if len(flying) >= most:
                     break
             if not flying:
@@ -53,3 +53,7 @@ class RayEngine(Engine):
         if self._ray is not None:
             self._ray.shutdown()
             self._ray = None
+
+
+def _called(task: Callable[[T], R], item: T) -> R:
+    return task(item)
