@@ -27,12 +27,14 @@ RELAY = Path(__file__).with_name("relay.py")
 _HEAD = """
 ip link set lo up
 {python} {relay} unix:{socket} tcp:28265 &
-export RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_UV_RUN_RUNTIME_ENV=0 PYTHONPATH={root} OMP_NUM_THREADS=1
-exec {ray} start --head --block --port=26479 --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 \
+export RAY_USAGE_STATS_ENABLED=0 RAY_ENABLE_UV_RUN_RUNTIME_ENV=0 RAY_AUTH_MODE=disabled
+export PYTHONPATH={root} OMP_NUM_THREADS=1
+until {ray} start --head --block --port=26479 --node-ip-address=127.0.0.1 --dashboard-host=127.0.0.1 \
   --dashboard-port=28265 --ray-client-server-port=26480 --dashboard-agent-listen-port=26481 --min-worker-port=27000 \
   --max-worker-port=27100 --num-cpus=2 --num-gpus=1 --object-store-memory=150000000 --disable-usage-stats \
-  --temp-dir={home}
+  --temp-dir={home}; do sleep 1; done
 """
+"""Ray gives up a start that takes its parts longer than they are given, 15 to 30 s: then once more."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ def ray_head(pytestconfig: pytest.Config) -> Iterator[RayHead]:
         note(
             pytestconfig,
             "ray",
-            f"started in {head.wait_ready(lambda: _answers(started), timeout=120.0):.1f} s",
+            f"started in {head.wait_ready(lambda: _answers(started), timeout=400.0):.1f} s",
         )
         yield started
     finally:
