@@ -95,6 +95,9 @@ def false_pages(judged: Sequence[Judged], limits: Mapping[str, Limits], seed: in
             at = limits[table][null, "1 hour"]
             for kind in CALM:
                 stream = sorted((j for j in own if j.kind == kind), key=lambda j: j.group)
+                if len(stream) < BLOCK:
+                    row[f"{null}, {kind}"] = None
+                    continue
                 drops = np.array([j.drop for j in stream])
                 pages = incidents(evidence(stream, at), drops, at.limit, rng, windows)
                 row[f"{null}, {kind}"] = pages.false / windows * PERIOD / RATES["1 hour"]

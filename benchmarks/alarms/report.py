@@ -52,9 +52,8 @@ def _figures(
     judged: Sequence[Judged], pages: Sequence[Row], limits: Mapping[str, figures.Limits]
 ) -> dict[str, float | None]:
     def mean(null: str) -> float:
-        return float(
-            np.mean([float(row[f"{null}, {kind}"] or 0.0) for row in pages for kind in ("iid", "in order")])
-        )
+        known = [row[f"{null}, {kind}"] for row in pages for kind in figures.CALM]
+        return float(np.mean([float(one) for one in known if one is not None]))
 
     return {
         "false_alarms_per_budget": mean("bootstrap"),
