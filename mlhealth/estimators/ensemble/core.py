@@ -11,6 +11,7 @@ from pandas.util import hash_array
 
 from mlhealth.errors import MlhealthError
 from mlhealth.estimators.base import FitInputs
+from mlhealth.estimators.calibration import fit_calibrator
 from mlhealth.estimators.cbpe import CBPE
 from mlhealth.estimators.dle import DLE
 from mlhealth.estimators.encode import canonical_order, with_outputs
@@ -27,6 +28,7 @@ from mlhealth.estimators.ensemble.weights import label_evidence
 from mlhealth.estimators.ensemble.witness import fit_witness, witnessed
 from mlhealth.estimators.error_model import ErrorModel
 from mlhealth.estimators.mpp_row import MPPRow
+from mlhealth.estimators.reference import labels
 from mlhealth.estimators.rows import Rows, Scorer
 from mlhealth.estimators.views import RedundantViews
 
@@ -79,7 +81,7 @@ class Core:
         inputs = replace(inputs, reference=rows)
         space = OutputSpace.of(rows)
         memory = Memory.of(rows)
-        first = CBPE.fit(inputs) if rows.schema.is_classification else DLE.fit(inputs)
+        first = calibrated(inputs) if rows.schema.is_classification else DLE.fit(inputs)
         usual: UsualMethods = (first, MPPRow.untouched(inputs))
         if surrogate is None:
             surrogate = distil(inputs, memory.encoding, space)
@@ -164,6 +166,16 @@ class Core:
                 note = f"the scorer could not be asked ({error})"
         stand_in = self.surrogate.near(window, memory.rows, seed=self.seed)
         return merged(memory.rows.schema, features, stand_in(features), memory.rows.label), note
+
+
+def calibrated(inputs: FitInputs) -> CBPE:
+    """Return CBPE with scores mapped to frequencies, never taken as they are: on the whole the map cannot miss.
+
+    Where few rows make the map's log loss the worse, scores that are surer than right would win, and move every window
+    that nothing has happened to.
+    """
+    fitted = CBPE.fit(inputs)
+    return replace(fitted, calibrator=fit_calibrator(inputs.reference, labels(inputs.reference)))
 
 
 def _moved(movement: Movement, faults: Sequence[Treated]) -> float:
