@@ -1,36 +1,32 @@
 """`python -m benchmarks.formats`: CPU time of decoding each format, as a multiple of its library's bare parse.
 
-The bare parse turns the same messages into Python objects or Arrow columns and does nothing with them. `--fuzz N` sends
+The bare parse turns the same messages into Python objects or Arrow columns and does nothing with them (see `bare`);
+ratios are medians of rounds in which both are measured. `--fuzz N` sends
 N damaged messages to each format and reports exceptions and the slowest message.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any
 
-import fastavro
 import numpy as np
-import orjson
-import pyarrow as pa
-import pyarrow.json as arrow_json
 
+from benchmarks.formats.bare import bare
 from benchmarks.results import markdown_table, write_results
 from mlhealth.config.payload import PairingConfig, PayloadConfig
-from mlhealth.events.envelope import unpacked_pair
 from mlhealth.events.formats.base import Reading, format_of
 from mlhealth.events.messages import Messages, Partition
 from mlhealth.events.pairing import Pairing
-from mlhealth.events.v2_protobuf import message_type
-from tests.format_writers import LOANS, WRITERS, Registry, _inference_message, decoded
+from tests.format_writers import LOANS, WRITERS, Registry, decoded
 from tests.strategies import SCHEMA
 
 EVENTS = 10_000
+ROUNDS = 5
 START = 1_767_225_600_000_000
 
 
@@ -59,46 +55,10 @@ def messages_of(values: Sequence[bytes]) -> Messages:
 
 
 def cpu(work: Callable[[], object]) -> float:
-    """Return the least CPU time of three runs."""
-    best = float("inf")
-    for _ in range(3):
-        begin = time.process_time()
-        work()
-        best = min(best, time.process_time() - begin)
-    return best
-
-
-def bare(name: str, values: Sequence[bytes]) -> Callable[[], object]:
-    """Return the library's own parse of the messages."""
-    if name == "json":
-        return lambda: arrow_json.read_json(
-            io.BytesIO(b"\n".join(values)), arrow_json.ReadOptions(use_threads=False, block_size=1 << 28)
-        )
-    if name == "arrow":
-        return lambda: [pa.ipc.open_stream(value).read_all() for value in values]
-    if name == "avro":
-        schema = fastavro.parse_schema(json.loads(LOANS.avro()))
-        return lambda: [fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None) for value in values]
-    if name == "protobuf":
-        kind = _inference_message(LOANS.proto())
-        return lambda: [kind.FromString(value[7:]) for value in values]
-    if name == "kserve":
-        pairs = [unpacked_pair(value) for value in values]
-        return lambda: [(orjson.loads(p.request.data), orjson.loads(p.response.data)) for p in pairs]
-    if name == "seldon":
-        pairs = [unpacked_pair(value) for value in values]
-        request, response = message_type("ModelInferRequest"), message_type("ModelInferResponse")
-        return lambda: [
-            (request.FromString(p.request.data), response.FromString(p.response.data)) for p in pairs
-        ]
-    if name == "databricks":
-
-        def rows() -> list[object]:
-            found = [orjson.loads(value) for value in values]
-            return [(orjson.loads(row["request"]), orjson.loads(row["response"])) for row in found]
-
-        return rows
-    return lambda: [orjson.loads(value) for value in values]
+    """Return the CPU seconds of some work."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
 
 
 def measured(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, str | float | int | None]:
@@ -110,12 +70,14 @@ def measured(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, str | float
         found = Pairing().add("loans", "1", name, found).messages(found)
     kind = format_of(name)
     assert kind.decode(found, reading).batch.rows == len(rows)
-    ours, theirs = cpu(lambda: kind.decode(found, reading)), cpu(bare(name, found.values))
+    parse = bare(name, found.values)
+    rounds = [(cpu(lambda: kind.decode(found, reading)), cpu(parse)) for _ in range(ROUNDS)]
+    ours, theirs = (median(side) for side in zip(*rounds, strict=True))
     return {
         "format": name,
         "events per CPU-second": round(len(rows) / ours),
         "bare parse": round(len(rows) / theirs),
-        "times the bare parse": round(ours / theirs, 2),
+        "times the bare parse": round(median(own / bare_one for own, bare_one in rounds), 2),
     }
 
 
