@@ -142,7 +142,11 @@ def test_the_database_is_away(
 ) -> None:
     """PostgreSQL is stopped, killed, and made read-only, each for some seconds under load."""
     topic, fleet = scene.set_up(kafka, Setting(store))
-    stopped = lambda: _away(postgres_server.stop, postgres_server.start, 5.0)  # noqa: E731
+
+    def stopped() -> None:
+        _wait_for(fleet, 1)  # a worker that finds no database when it starts ends at once
+        _away(postgres_server.stop, postgres_server.start, 5.0)
+
     killed = lambda: _away(postgres_server.kill, postgres_server.start, 5.0)  # noqa: E731
     scene.play(topic, scene.events, [stopped, killed, lambda: _read_only(postgres_server, store, fleet)])
     scene.ends_as(fleet, scene.expected)
