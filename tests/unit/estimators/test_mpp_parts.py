@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from mlhealth.estimators.base import FitInputs
 from mlhealth.estimators.ensemble.answers import read_labels
+from mlhealth.estimators.ensemble.core import calibrated
 from mlhealth.estimators.ensemble.diagnosis import Column, Treated, diagnose
 from mlhealth.estimators.ensemble.dictionary import Pair, dictionary
 from mlhealth.estimators.ensemble.distance import separation, weighted_auc
@@ -171,3 +175,17 @@ def test_a_rare_class_widens_what_is_read_off_labels(ratio: float, rng: np.rando
     drawn = [pool.take(rng.choice(len(pool), 500, p=chance / chance.sum())) for _ in range(60)]
     shown = np.std([realised(window, ("roc_auc",))["roc_auc"].value or 0.0 for window in drawn])
     assert read[1] == pytest.approx(shown, rel=0.35)
+
+
+def test_calibrated_confidence_meets_the_accuracy_of_the_reference() -> None:
+    """However few the rows and however sure the scores, the usual answer for the reference is its own accuracy."""
+    rows = synthetic_rows(900, seed=21).rows
+    assert rows.scores is not None
+    surer = rows.scores**1.5 / (rows.scores**1.5).sum(axis=1, keepdims=True)
+    reference = replace(rows, scores=surer)
+    accuracy = realised(reference, ("accuracy",))["accuracy"].value or 0.0
+    found = calibrated(FitInputs(reference, ("accuracy",))).estimate(replace(reference, label=None))[
+        "accuracy"
+    ]
+    assert found.value == pytest.approx(accuracy, abs=0.01)
+    assert surer.max(axis=1).mean() > accuracy + 0.02
