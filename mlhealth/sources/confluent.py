@@ -147,9 +147,9 @@ class ConfluentSource(Source):
         return first, end
 
     def _grouped(self, found: Sequence[Any]) -> Poll:
-        errors = [message.error() for message in found]
-        if errors.count(None) != len(errors):
-            self._begin_again(next(error for error in errors if error is not None))
+        # By identity: comparing a KafkaError with anything but another one raises.
+        if (error := next((e for m in found if (e := m.error()) is not None), None)) is not None:
+            self._begin_again(error)
         grouping = Grouping(self._topics, self._config.format)
         numbers: dict[Partition, int] = {}
         positions: dict[Partition, int] = {}

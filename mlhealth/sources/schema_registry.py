@@ -21,7 +21,6 @@ class SchemaRegistry:
 
     def __init__(self, config: SchemaRegistryConfig) -> None:
         self._config = config
-        self._client: httpx.Client | None = None
         self._known: dict[int, WriterSchema] = {}
         self._unknown: set[int] = set()
 
@@ -60,7 +59,8 @@ class SchemaRegistry:
     def _get(self, path: str) -> dict[str, Any] | None:
         """Return the registry's answer, None where it knows no such thing."""
         try:
-            answer = self._opened().get(path)
+            with self._client() as client:
+                answer = client.get(path)
             if answer.status_code == httpx.codes.NOT_FOUND:
                 return None
             answer.raise_for_status()
@@ -70,20 +70,19 @@ class SchemaRegistry:
             raise SourceUnavailable(f"schema registry {self._config.url}: {said}") from error
         return found if isinstance(found, dict) else None
 
-    def _opened(self) -> httpx.Client:
-        if self._client is None:
-            config = self._config
-            auth = None
-            if config.username is not None and config.password is not None:
-                auth = httpx.BasicAuth(config.username, config.password.get_secret_value())
-            bearer = (
-                {} if config.token is None else {"Authorization": f"Bearer {config.token.get_secret_value()}"}
-            )
-            self._client = outbound.client(
-                base_url=config.url.rstrip("/"),
-                auth=auth,
-                headers={"Accept": "application/vnd.schemaregistry.v1+json", **bearer},
-                timeout=config.timeout / 1e6,
-                ca_file=config.ca_file,
-            )
-        return self._client
+    def _client(self) -> httpx.Client:
+        """Return a client for one request: no number is asked for twice, so a kept connection would only idle."""
+        config = self._config
+        auth = None
+        if config.username is not None and config.password is not None:
+            auth = httpx.BasicAuth(config.username, config.password.get_secret_value())
+        bearer = (
+            {} if config.token is None else {"Authorization": f"Bearer {config.token.get_secret_value()}"}
+        )
+        return outbound.client(
+            base_url=config.url.rstrip("/"),
+            auth=auth,
+            headers={"Accept": "application/vnd.schemaregistry.v1+json", **bearer},
+            timeout=config.timeout / 1e6,
+            ca_file=config.ca_file,
+        )
