@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import confluent_kafka
 import pytest
 from kafka import errors
 
 from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.sources.confluent import ConfluentSource
 from mlhealth.sources.kafka_settings import _HOPELESS, translated
 
 CONFIG = KafkaConfig(bootstrap="localhost:9092", topics=("a",))
@@ -36,3 +40,12 @@ def test_what_only_a_person_can_mend_is_told_as_such(name: str) -> None:
     error: type[Exception] = getattr(errors, name)
     with pytest.raises(ConfigError, match=name), translated(CONFIG):
         raise error
+
+
+def test_an_error_among_messages_is_waited_out() -> None:
+    """What the faster client hands over instead of a message ends no worker either, wherever it stands."""
+    source = ConfluentSource(CONFIG)
+    broken = confluent_kafka.KafkaError(confluent_kafka.KafkaError._TRANSPORT)
+    polled = [SimpleNamespace(error=lambda: None), SimpleNamespace(error=lambda: broken)]
+    with pytest.raises(SourceUnavailable, match="kafka localhost:9092"):
+        source._grouped(polled)
