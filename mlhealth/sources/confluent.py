@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import methodcaller
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
 from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
@@ -70,8 +70,13 @@ class ConfluentSource(Source):
         return [Partition(t, n) for t in sorted(topics) if t in known for n in known[t].partitions]
 
     def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        # One request for all: each waits behind a fetch, which the broker holds for up to half a second.
+        latest = [kafka_partition(p, OFFSET_END) for p in partitions]
         with self._translated():
-            return {p: self._bounds(p)[1] for p in partitions}
+            found = self._consumer.offsets_for_times(latest, timeout=_SECONDS) if latest else []
+        if failed := next((tp.error for tp in found if tp.error is not None), None):
+            raise SourceUnavailable(f"kafka {self._config.bootstrap}: {failed.str()}")
+        return {_partition(tp): tp.offset for tp in found}
 
     def positions(self) -> Mapping[Partition, int]:
         with self._translated():

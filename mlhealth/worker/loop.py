@@ -160,8 +160,7 @@ class Worker(Owner):
         """Close what is due, for so long at most, and forget what takes no more rows."""
         parts = self._parts
         with parts.metrics.window_close_seconds.time():
-            end = time.monotonic() + seconds
-            done = parts.closer.close(parts.clock.now(), lambda: time.monotonic() > end)
+            done = parts.closer.close(parts.clock.now(), _limit(seconds))
         for closed in done:
             if closed.final_end is not None:
                 parts.intake.retire(*closed.name, closed.final_end)
@@ -252,6 +251,18 @@ class Worker(Owner):
         except RecoverableError as error:
             logger.warning("stopped without a last checkpoint: %s", error)
         self._parts.source.close()
+
+
+def _limit(seconds: float) -> Callable[[], bool]:
+    """Return what tells that so long has passed since it was first asked: a slow broker takes no time from closing."""
+    end = 0.0
+
+    def expired() -> bool:
+        nonlocal end
+        end = end or time.monotonic() + seconds
+        return time.monotonic() > end
+
+    return expired
 
 
 def _names(partitions: Collection[Partition]) -> str:
