@@ -126,7 +126,7 @@ def _lines(windows: Sequence[Window], found: Sequence[ChapterOutcome], metric: s
     lines = [
         f"mean absolute difference of estimated and true {metric}: {mean_absolute_difference(windows):.4f}"
     ]
-    lines += [f"{o.chapter.title}: harmless, {'paged' if o.alarmed else 'no alarm'}" for o in harmless]
+    lines += [f"{o.chapter.title}: harmless, {'paged' if o.alarmed else 'no page'}" for o in harmless]
     lines.append(f"real harm: {sum(o.alarmed for o in fell)} of {len(fell)} chapters paged")
     lines.append(f"no harm: {false} of {len(quiet)} chapters paged")
     return lines + [_unseen(o, metric) for o in fell if not o.alarmed]
