@@ -14,10 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlhealth.estimators.ensemble.arrival import came_with_others
 from mlhealth.estimators.ensemble.diagnosis import Treated
 from mlhealth.estimators.ensemble.expectation import squares
 from mlhealth.estimators.ensemble.operators import Operator
-from mlhealth.estimators.ensemble.replay import Memory, diagnose_columns, trusted_columns
+from mlhealth.estimators.ensemble.replay import (
+    Memory,
+    diagnose_columns,
+    plain_values,
+    trusted_columns,
+)
 from mlhealth.estimators.ensemble.screening import MARGINAL, TIES, Movement
 from mlhealth.estimators.ensemble.weights import HEAVIEST, covariate_weights
 from mlhealth.estimators.rows import Rows
@@ -156,9 +162,23 @@ def broken_columns(
         t
         for t, place in zip(sure, which, strict=True)
         if t.sure
-        or _is_broken(t, place, (evidence, drift), bool(trusted[place]))
+        or (
+            _is_broken(t, place, (evidence, drift), bool(trusted[place]))
+            and not _arrived(memory, (window, window_scores), t, drift.besides(place))
+        )
         or (_imitable(t, place, evidence) and displaced(memory, window_scores, place, still))
     ]
+
+
+def _arrived(memory: Memory, window: tuple[Rows, Floats], treated: Treated, moved: Mask) -> bool:
+    """Whether the value that a column seems stuck at came with rows that moved other columns (`moved`, (d,)) too."""
+    lead = treated.operators[0][0]
+    if lead.kind != "constant":
+        return False
+    rows, scores = window
+    after = plain_values(rows.features[treated.name], memory.numeric(treated.name))
+    reference = memory.values[treated.name], memory.scores
+    return came_with_others(lead.donors[0], reference, (after, scores), moved)
 
 
 def displaced(memory: Memory, window_scores: Floats, place: int, still: Mask) -> bool:
@@ -191,9 +211,17 @@ class Drift:
 
     def beside(self, place: int) -> float:
         """Return how far the other columns drift, 0 (none) to 1 (so many that one column's change proves nothing)."""
+        others = self._others(place)
+        return float(min(self.moved[others].mean() / CROWD, 1.0)) if others.any() else 0.0
+
+    def besides(self, place: int) -> Mask:
+        """Return which other columns have moved and may be counted, (d,)."""
+        return self.moved & self._others(place)
+
+    def _others(self, place: int) -> Mask:
         others = self.counted.copy()
         others[place] = False
-        return float(min(self.moved[others].mean() / CROWD, 1.0)) if others.any() else 0.0
+        return others
 
 
 def _swapped(readings: Sequence[Treated]) -> set[str]:
