@@ -82,9 +82,11 @@ def bare_decode(bootstrap: str, topic: str, messages: int, model: str) -> dict[s
     import pyarrow as pa
     import pyarrow.json as arrow_json
 
+    schema = schema_of(model)
+    wanted = json_events.fields_read(schema, labels=False)
     spent, rows, fields = 0.0, 0, None
     for values in _blocks(bootstrap, topic, messages):
-        fields = fields or json_events._fields(values[0], schema_of(model))
+        fields = fields or json_events.typed_fields(values[0], schema, wanted)
         began = time.process_time()
         joined = b"\n".join(values)
         rows += arrow_json.read_json(

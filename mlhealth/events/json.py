@@ -58,13 +58,14 @@ def decode(messages: Messages, schema: ModelSchema, *, labels: bool | None = Fal
     A message holds one JSON object or several, newline-separated. Where the schema names no timestamp, an event's
     time is its message's. `labels`: see `normalise`.
     """
-    parsed = _bulk(messages, schema) or _one_by_one(messages.values, schema)
+    wanted = fields_read(schema, labels=labels is not False)
+    parsed = _bulk(messages, schema, wanted) or _one_by_one(messages.values, schema, wanted)
     return _decoded(parsed, messages, schema, labels=labels)
 
 
 def decode_alike(messages: Messages, schema: ModelSchema) -> Decoded | None:
     """Return the events where all are objects with the types that the schema wants; None where any is not."""
-    parsed = _bulk(messages, schema)
+    parsed = _bulk(messages, schema, fields_read(schema, labels=False))
     found = None if parsed is None else _decoded(parsed, messages, schema, labels=False)
     return None if found is None or found.rejections else found
 
@@ -93,14 +94,14 @@ def _rejection(messages: Messages, message: int, row: int, reason: str) -> Rejec
     return Rejection(partition.topic, partition.number, int(messages.offsets[message]), row, reason)
 
 
-def _bulk(messages: Messages, schema: ModelSchema) -> _Parsed | None:
+def _bulk(messages: Messages, schema: ModelSchema, wanted: Sequence[str]) -> _Parsed | None:
     """Parse all values at once; None where anything about them is not as expected."""
     if not messages.values:
         return None
-    return _one_per_message(messages, schema) or _many_per_message(messages.values, schema)
+    return _one_per_message(messages, schema, wanted) or _many_per_message(messages.values, schema, wanted)
 
 
-def _one_per_message(messages: Messages, schema: ModelSchema) -> _Parsed | None:
+def _one_per_message(messages: Messages, schema: ModelSchema, wanted: Sequence[str]) -> _Parsed | None:
     """Parse values that hold one object each.
 
     A value that starts and ends as an object and parses holds at least one, since no JSON goes on with a brace after a
@@ -109,7 +110,7 @@ def _one_per_message(messages: Messages, schema: ModelSchema) -> _Parsed | None:
     joined = b"\n".join(messages.values)
     if b"\n" in messages.values[0] or not _are_objects(joined, messages.sizes):
         return None
-    table = _table(joined, messages.values[0], schema)
+    table = _table(joined, messages.values[0], schema, wanted)
     if table is None or table.num_rows != len(messages):
         return None
     return _Parsed(table, *_positions(np.ones(len(messages), dtype=np.int64)))
@@ -123,22 +124,22 @@ def _are_objects(joined: bytes, sizes: NDArray[np.int64]) -> bool:
     return bool((text[last] == _CLOSES).all() and (text[last[:-1] + 2] == _OPENS).all())
 
 
-def _many_per_message(values: Sequence[bytes], schema: ModelSchema) -> _Parsed | None:
+def _many_per_message(values: Sequence[bytes], schema: ModelSchema, wanted: Sequence[str]) -> _Parsed | None:
     """Parse values of one object or several, one per line; lines cannot run into each other unnoticed."""
     values = [value.strip() for value in values]
     joined = b"\n".join(values).replace(b"\r\n", b"\n")
     lines = joined.count(b"\n") + 1
     if not joined.startswith(b"{") or not joined.endswith(b"}") or joined.count(b"}\n{") != lines - 1:
         return None
-    table = _table(joined, joined[: joined.find(b"\n")] if lines > 1 else joined, schema)
+    table = _table(joined, joined[: joined.find(b"\n")] if lines > 1 else joined, schema, wanted)
     if table is None or table.num_rows != lines:
         return None
     return _Parsed(table, *_positions(np.array([value.count(b"\n") + 1 for value in values], dtype=np.int64)))
 
 
-def _table(joined: bytes, first: bytes, schema: ModelSchema) -> pa.Table | None:
+def _table(joined: bytes, first: bytes, schema: ModelSchema, wanted: Sequence[str]) -> pa.Table | None:
     """Return the objects in lines of JSON, of which `first` is one, in the types that the schema wants."""
-    fields = _fields(first, schema)
+    fields = typed_fields(first, schema, wanted)
     if fields is None:
         return None
     try:
@@ -159,10 +160,11 @@ def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np
     return message, np.arange(len(message), dtype=np.int64) - first[message]
 
 
-def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
+def typed_fields(first: bytes, schema: ModelSchema, wanted: Sequence[str]) -> pa.Schema | None:
     """Return the types to parse into: the model's own, and those of the first event for id, time and the rest.
 
     What the first event lacks is taken for text; where a later event has it as another type, the bulk path gives up.
+    Fields are in the order of the first event's, which Arrow finds without looking them up.
     """
     try:
         event = orjson.loads(first)
@@ -171,10 +173,11 @@ def _fields(first: bytes, schema: ModelSchema) -> pa.Schema | None:
     types = {feature.name: _STORED[feature.storage] for feature in schema.features}
     types |= {score: pa.float64() for score in schema.scores}
     types[schema.prediction] = _STORED[schema.prediction_storage]
-    for name in _wanted(schema):
+    for name in wanted:
         if name not in types:
             types[name] = _type_of(event.get(name))
-    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+    ordered = dict.fromkeys([*(name for name in event if name in types), *types])
+    return pa.schema([pa.field(name, types[name]) for name in ordered])
 
 
 def _type_of(value: object) -> pa.DataType:
@@ -185,8 +188,7 @@ def _type_of(value: object) -> pa.DataType:
     return pa.float64() if isinstance(value, float) else pa.string()
 
 
-def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
-    wanted = _wanted(schema)
+def _one_by_one(values: Sequence[bytes], schema: ModelSchema, wanted: Sequence[str]) -> _Parsed:
     events: list[Mapping[str, Any]] = []
     places: list[tuple[int, int]] = []
     faults: list[tuple[int, int, str]] = []
@@ -211,9 +213,11 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema) -> _Parsed:
     return _Parsed(pa.table(columns), at[:, 0].astype(np.int32), at[:, 1], tuple(faults))
 
 
-def _wanted(schema: ModelSchema) -> list[str]:
-    label = () if schema.label is None else (schema.label,)
-    return list(dict.fromkeys([*schema.columns, *label, ID_FIELD]))
+def fields_read(schema: ModelSchema, *, labels: bool) -> list[str]:
+    """Return the fields to read from an event: each that may be missing costs a little in every event."""
+    label = (schema.label,) if labels and schema.label is not None else ()
+    identity = (ID_FIELD,) if schema.id is None else ()
+    return list(dict.fromkeys([*schema.columns, *label, *identity]))
 
 
 def _nested(event: Mapping[str, Any], wanted: Sequence[str]) -> str | None:

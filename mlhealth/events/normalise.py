@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mlhealth.events import timestamps
 from mlhealth.events.batch import ID, KEY, LABEL, PREDICTION, TIME, WEIGHT, EventBatch, score_columns
+from mlhealth.events.columns import Given, boolean_column, class_codes, number_column, numbers, text_column
 from mlhealth.events.keys import address_keys, row_number_keys, text_keys
 from mlhealth.events.personal import protected
-from mlhealth.events.text import is_number, is_text, plain, to_text
+from mlhealth.events.text import plain, to_text
 from mlhealth.records import Rejection
 from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema
 
@@ -70,12 +71,15 @@ class _Columns:
     """Collects canonical columns and the first fault of each row."""
 
     def __init__(self, rows: int) -> None:
+        self.rows = rows
         self.columns: dict[str, NDArray[np.generic] | pa.Array] = {}
         self.fault = np.full(rows, -1, dtype=np.int64)
         self.reasons: list[str] = []
 
-    def reject(self, rows: NDArray[np.bool_], reason: str) -> None:
-        """Mark rows as unusable for `reason`, unless they already are."""
+    def reject(self, rows: NDArray[np.bool_] | None, reason: str) -> None:
+        """Mark rows as unusable for `reason`, unless they already are; None stands for no row."""
+        if rows is None or not rows.any():
+            return
         fresh = rows & (self.fault < 0)
         if fresh.any():
             self.fault[fresh] = len(self.reasons)
@@ -99,18 +103,19 @@ def normalise(
     `labels`: whether the batch has labels; None means where the table has them.
     """
     table = protected(table, schema)
+    given = dict(zip(table.column_names, table.columns, strict=True))
     out = _Columns(table.num_rows)
-    _targets(table, schema, out)
-    _times(table, schema, origin, default_time, out)
+    _targets(given, schema, out)
+    _times(given, schema, origin, default_time, out)
     for feature in schema.features:
-        _feature(table, feature, out)
+        _feature(given, feature, out)
     for segment in schema.segments:
         if segment not in out.columns:
-            out.columns[segment] = _texts(table, segment)
-    if labels or (labels is None and schema.label in table.column_names):
-        out.columns[LABEL] = _labels(table, schema)
-    _weights(table, schema, out)
-    ids = _ids(table, schema, out.columns[TIME])
+            out.columns[segment] = text_column(given, segment, out.rows)
+    if labels or (labels is None and schema.label in given):
+        out.columns[LABEL] = _labels(given, schema, out.rows)
+    _weights(given, schema, out)
+    ids = _ids(given, schema, out.columns[TIME])
     out.columns[ID] = ids
     out.columns[KEY] = _keys(ids, origin)
     return _finish(out, schema, origin)
@@ -125,19 +130,19 @@ def _finish(out: _Columns, schema: ModelSchema, origin: Origin) -> Normalised:
     return Normalised(EventBatch(schema, usable), rejections, kept)
 
 
-def _targets(table: pa.Table, schema: ModelSchema, out: _Columns) -> None:
+def _targets(given: Given, schema: ModelSchema, out: _Columns) -> None:
     if schema.is_classification:
-        codes, missing = _class_codes(table, schema.prediction, schema)
+        codes, missing = class_codes(given, schema.prediction, schema.classes, out.rows)
         out.reject(missing, f"{schema.prediction}: the prediction is missing")
         out.reject(codes < 0, f"{schema.prediction}: the prediction is not one of the schema's classes")
         out.columns[PREDICTION] = codes
     else:
-        values, wrong = _numbers(table, schema.prediction)
+        values, wrong = numbers(given, schema.prediction, out.rows)
         out.reject(wrong, f"{schema.prediction}: the prediction is not a number")
         out.reject(~np.isfinite(values), f"{schema.prediction}: the prediction is missing or not finite")
         out.columns[PREDICTION] = values
     for name, canonical in zip(schema.scores, score_columns(schema), strict=True):
-        values, wrong = _numbers(table, name)
+        values, wrong = numbers(given, name, out.rows)
         out.reject(wrong, f"{name}: the score is not a number")
         out.reject(~np.isfinite(values), f"{name}: the score is missing or not finite")
         out.reject(~((values >= 0) & (values <= 1)), f"{name}: the score is outside 0 to 1")
@@ -145,20 +150,20 @@ def _targets(table: pa.Table, schema: ModelSchema, out: _Columns) -> None:
 
 
 def _times(
-    table: pa.Table,
+    given: Given,
     schema: ModelSchema,
     origin: Origin,
     default: NDArray[np.int64] | None,
     out: _Columns,
 ) -> None:
-    if schema.timestamp is None or (origin.is_file and schema.timestamp not in table.column_names):
+    if schema.timestamp is None or (origin.is_file and schema.timestamp not in given):
         out.columns[TIME] = origin.row if default is None else np.asarray(default, dtype=np.int64)
         return
-    if schema.timestamp not in table.column_names:
-        out.reject(np.ones(table.num_rows, dtype=np.bool_), f"{schema.timestamp}: the event time is missing")
-        out.columns[TIME] = np.zeros(table.num_rows, dtype=np.int64)
+    if schema.timestamp not in given:
+        out.reject(np.ones(out.rows, dtype=np.bool_), f"{schema.timestamp}: the event time is missing")
+        out.columns[TIME] = np.zeros(out.rows, dtype=np.int64)
         return
-    column = table.column(schema.timestamp)
+    column = given[schema.timestamp]
     micros = timestamps.to_micros(column)
     missing = np.asarray(plain(column).is_null().to_numpy(zero_copy_only=False))
     out.reject(missing, f"{schema.timestamp}: the event time is missing")
@@ -166,52 +171,51 @@ def _times(
     out.columns[TIME] = micros
 
 
-def _weights(table: pa.Table, schema: ModelSchema, out: _Columns) -> None:
+def _weights(given: Given, schema: ModelSchema, out: _Columns) -> None:
     fields = (schema.weight, schema.sampling_fraction, FRACTION_FIELD)
-    name = next((field for field in fields if field in table.column_names), None)
+    name = next((field for field in fields if field in given), None)
     if name is None:
         return
-    values, wrong = _numbers(table, name)
+    values, wrong = numbers(given, name, out.rows)
     out.reject(wrong, f"{name}: not a number")
-    given = np.where(np.isnan(values), 1.0, values)
+    said = np.where(np.isnan(values), 1.0, values)
     most = MOST_WEIGHT if name == schema.weight else 1.0
     out.reject(
-        ~((given >= 1.0 / MOST_WEIGHT) & (given <= most)), f"{name}: outside {1 / MOST_WEIGHT:g} to {most:g}"
+        ~((said >= 1.0 / MOST_WEIGHT) & (said <= most)), f"{name}: outside {1 / MOST_WEIGHT:g} to {most:g}"
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        out.columns[WEIGHT] = given if name == schema.weight else 1.0 / given
+        out.columns[WEIGHT] = said if name == schema.weight else 1.0 / said
 
 
-def _feature(table: pa.Table, feature: Feature, out: _Columns) -> None:
+def _feature(given: Given, feature: Feature, out: _Columns) -> None:
+    name = feature.name
     if feature.type is FeatureType.NUMERIC:
-        values, wrong = _numbers(table, feature.name)
-        out.reject(wrong, f"{feature.name}: not a number")
-        out.columns[feature.name] = values
+        values, wrong = number_column(given, name, out.rows)
+        out.reject(wrong, f"{name}: not a number")
+        out.columns[name] = values
         return
-    texts = _texts(table, feature.name)
-    if feature.name in table.column_names and pa.types.is_nested(table.schema.field(feature.name).type):
-        out.reject(np.asarray(texts.is_valid()), f"{feature.name}: a single value is needed")
-    out.columns[feature.name] = _boolean_texts(texts) if feature.type is FeatureType.BOOLEAN else texts
+    read = boolean_column if feature.type is FeatureType.BOOLEAN else text_column
+    texts = out.columns[name] = read(given, name, out.rows)
+    if name in given and pa.types.is_nested(given[name].type):
+        out.reject(np.asarray(texts.is_valid()), f"{name}: a single value is needed")
 
 
-def _labels(table: pa.Table, schema: ModelSchema) -> NDArray[np.generic]:
-    if schema.label is None or schema.label not in table.column_names:
+def _labels(given: Given, schema: ModelSchema, rows: int) -> NDArray[np.generic]:
+    if schema.label is None or schema.label not in given:
         empty = -1 if schema.is_classification else np.nan
-        return np.full(table.num_rows, empty, dtype=np.int16 if schema.is_classification else np.float64)
+        return np.full(rows, empty, dtype=np.int16 if schema.is_classification else np.float64)
     if schema.is_classification:
-        return _class_codes(table, schema.label, schema)[0]
-    values, _ = _numbers(table, schema.label)
+        return class_codes(given, schema.label, schema.classes, rows)[0]
+    values, _ = numbers(given, schema.label, rows)
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _ids(table: pa.Table, schema: ModelSchema, times: NDArray[np.generic] | pa.Array) -> pa.Array:
+def _ids(given: Given, schema: ModelSchema, times: NDArray[np.generic] | pa.Array) -> pa.Array:
     """Return the events' own ids as texts, null where they have none."""
-    if schema.key is not None and schema.key in table.column_names:
-        return keyed_ids(to_text(table.column(schema.key)), pa.array(times, type=pa.int64()))
+    if schema.key is not None and schema.key in given:
+        return keyed_ids(to_text(given[schema.key]), pa.array(times, type=pa.int64()))
     name = schema.id if schema.id is not None else ID_FIELD
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    return to_text(table.column(name))
+    return to_text(given[name]) if name in given else pa.nulls(len(times), pa.string())
 
 
 def keyed_ids(keys: pa.Array, times: pa.Array) -> pa.Array:
@@ -227,72 +231,3 @@ def _keys(ids: pa.Array, origin: Origin) -> NDArray[np.uint64]:
         missing = ids.is_null().to_numpy(zero_copy_only=False)
         keys[missing] = origin.keys()[missing]
     return keys
-
-
-def _class_codes(
-    table: pa.Table, name: str, schema: ModelSchema
-) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-    """Return the index into `schema.classes` of each row, -1 where it is none of them, and where it is missing."""
-    texts = _texts(table, name)
-    found = pc.index_in(texts, value_set=pa.array(schema.classes, type=pa.string()))
-    codes = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int16)
-    return codes, np.asarray(texts.is_null().to_numpy(zero_copy_only=False))
-
-
-def _texts(table: pa.Table, name: str) -> pa.Array:
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    column = table.column(name)
-    if pa.types.is_nested(column.type):
-        return pa.array([None if v is None else "" for v in column.to_pylist()], type=pa.string())
-    return to_text(column)
-
-
-def _boolean_texts(texts: pa.Array) -> pa.Array:
-    spelt = pc.utf8_lower(texts)
-    return pc.if_else(pc.equal(spelt, "true"), "1", pc.if_else(pc.equal(spelt, "false"), "0", texts))
-
-
-def _numbers(table: pa.Table, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return a column as float64, NaN where it is missing, and where it holds something else than a number."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, np.nan), np.zeros(table.num_rows, dtype=np.bool_)
-    column = table.column(name)
-    nothing_wrong = np.zeros(len(column), dtype=np.bool_)
-    if pa.types.is_float64(column.type):
-        return np.asarray(column.to_numpy(), dtype=np.float64), nothing_wrong
-    array = plain(column)
-    if is_text(array.type):
-        return _parsed(array.cast(pa.string()))
-    if is_number(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
-        return _floats(array), nothing_wrong
-    return np.full(len(array), np.nan), np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
-
-
-def _floats(array: pa.Array) -> NDArray[np.float64]:
-    if pa.types.is_boolean(array.type):
-        array = array.cast(pa.uint8())
-    return np.array(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _parsed(texts: pa.Array) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the numbers that texts spell; an empty text is missing, any other is wrong."""
-    trimmed = pc.utf8_trim_whitespace(texts)
-    trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
-    try:
-        return _floats(trimmed.cast(pa.float64())), np.zeros(len(texts), dtype=np.bool_)
-    except pa.ArrowInvalid:
-        pass
-    values = [_number(text) for text in trimmed.to_pylist()]
-    numbers = np.array([np.nan if v is None else v for v in values], dtype=np.float64)
-    wrong = np.array([v is None for v in values]) & np.asarray(
-        trimmed.is_valid().to_numpy(zero_copy_only=False)
-    )
-    return numbers, wrong
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

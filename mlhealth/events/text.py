@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from mlhealth.schema.model_schema import canonical_text
 
-_LARGEST_EXACT = 2.0**53
+LARGEST_EXACT = 2.0**53
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -49,7 +49,7 @@ def to_text(column: pa.ChunkedArray) -> pa.Array:
 
 def _float_text(array: pa.Array) -> pa.Array:
     array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
-    whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), _LARGEST_EXACT))
+    whole = pc.and_(pc.equal(pc.floor(array), array), pc.less(pc.abs(array), LARGEST_EXACT))
     if pc.all(whole, min_count=0).as_py():
         return array.cast(pa.int64()).cast(pa.string())
     return _each(array)
