@@ -11,6 +11,7 @@ from scipy.stats import rankdata, spearmanr
 
 from benchmarks.alarms.judging import RATES
 from benchmarks.alarms.judging_records import Judged
+from benchmarks.alarms.streams import TOLERANCE
 from mlhealth.budget.limits import BudgetLimits, gains
 from mlhealth.clock import DAY
 
@@ -21,7 +22,7 @@ PERIOD = 90 * DAY
 BLOCK = 12
 """Windows drawn together, in their order."""
 HARMLESS, HARMFUL = 0.02, 0.05
-DROPS = ((0.15, 1.0), (0.07, 0.15), (0.05, 0.07), (0.02, 0.05), (-1.0, 0.02))
+DROPS = ((0.15, np.inf), (0.07, 0.15), (0.05, 0.07), (0.02, 0.05), (-np.inf, 0.02))
 """True losses of lasting treatments, from and up to."""
 GOALS = {"power_15_points": (0.15, 2), "power_7_points": (0.07, 24), "power_5_points": (0.05, 168)}
 """By figure: least true loss, and hourly windows within which it is to be found."""
@@ -36,7 +37,10 @@ SINGLE = ("single", "further")
 
 def evidence(windows: Sequence[Judged], limits: BudgetLimits) -> NDArray[np.float64]:
     """Return the evidence of each window, in nats, in order."""
-    return np.array([float(gains(np.array(j.loss), j.deviation, j.rows, limits)) for j in windows])
+    own = limits.objective.tolerance / TOLERANCE
+    return np.array(
+        [float(gains(np.array(j.loss * own), j.deviation * own, j.rows, limits)) for j in windows]
+    )
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def goals(judged: Sequence[Judged], limits: Mapping[str, Limits]) -> dict[str, f
     at = ("bootstrap", "1 hour")
     found: dict[str, float | None] = {}
     for name, (least, longest) in GOALS.items():
-        groups = _groups(judged, least, 1.0)
+        groups = _groups(judged, least, np.inf)
         found[name] = _share(groups, limits, at, longest)
         found[f"{name}_treatments"] = float(len(groups))
     return found
@@ -150,7 +154,7 @@ def _share(
 
 
 def _between(low: float, high: float) -> str:
-    if high >= 1.0:
+    if high == np.inf:
         return f"{100 * low:.0f} points and more"
     return f"up to {100 * high:.0f} points" if low < 0 else f"{100 * low:.0f} to {100 * high:.0f} points"
 

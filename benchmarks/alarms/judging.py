@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.alarms.judging_records import Judged
+from benchmarks.alarms.streams import Truth
 from benchmarks.estimation.windows import Case, Window
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.limits import AlarmBudget, BudgetLimits
@@ -22,10 +23,9 @@ from mlhealth.estimators.mpp import Mpp
 from mlhealth.estimators.rows import Rows
 from mlhealth.events.batch import KEY, PREDICTION, TIME, EventBatch, score_columns
 from mlhealth.health import HealthInputs, score
-from mlhealth.objective import Objective, standard_deviation
+from mlhealth.objective import standard_deviation
 from mlhealth.profile.layout import layout_of
 from mlhealth.profile.window_profile import WindowProfile
-from mlhealth.records import PerformanceEstimate
 from mlhealth.threads import single_threaded
 
 RATES = {"15 minutes": 15 * MINUTE, "1 hour": HOUR, "1 day": DAY}
@@ -49,13 +49,15 @@ class Judge:
     def __init__(self, case: Case, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.case = case
+        self.truth = Truth.of(case.reference)
+        self.objective = self.truth.objective
+        metrics = (self.objective.metric,)
         batch = batch_of(case.reference)
         layout = layout_of(batch)
         profile = WindowProfile.of(batch, layout)
-        inputs = FitInputs(case.reference, ("accuracy",), case.train, case.scorer, seed)
+        inputs = FitInputs(case.reference, metrics, case.train, case.scorer, seed)
         with single_threaded():
             self._estimator = Mpp.fit(inputs)
-            self.objective = Objective.of("accuracy", case.reference.schema)
             nulls = fit_nulls(profile, rng, batch=batch)
             nulls |= residual_nulls(self._estimator, case.reference, [self.objective], rng)
         baseline = Baseline(
@@ -63,8 +65,8 @@ class Judge:
             layout=layout,
             reference=profile,
             rows=batch.table,
-            metrics=reference_metrics(case.reference, ("accuracy",)),
-            primary="accuracy",
+            metrics=reference_metrics(case.reference, metrics),
+            primary=self.objective.metric,
             estimators={},
             nulls=nulls,
             mode="full",
@@ -79,7 +81,6 @@ class Judge:
             for name, drawn in NULLS.items()
             for rate, width in RATES.items()
         }
-        self.reference = baseline.metrics["accuracy"].value
 
     def __call__(self, window: Window, key: str, known: Known) -> Judged | None:
         """Return what is said of a window; None where no estimate or no truth can be had."""
@@ -89,10 +90,11 @@ class Judge:
         unlabelled = replace(window.rows, label=None)
         with single_threaded():
             estimates = self._estimator.estimate(unlabelled, scorer=self.case.scorer)
-        estimate = estimates["accuracy"]
+        metric = self.objective.metric
+        estimate = estimates[metric]
         faults = broken_columns(self.case.reference, unlabelled, (drift, quality), estimate.faults)
         health = score(HealthInputs(self.objective, estimates, drift, quality, faults=faults))
-        truth = realised(window.rows, ("accuracy",))["accuracy"]
+        truth = realised(window.rows, (metric,))[metric]
         deviation = standard_deviation(estimate, self.objective)
         if None in (estimate.value, truth.value, deviation, health.score):
             return None
@@ -106,19 +108,19 @@ class Judge:
             columns=window.columns,
             group=known.group,
             rows=len(window.rows),
-            drop=self.objective.loss(_number(truth.value), self.reference),
-            error=_number(truth.standard_error),
+            drop=self.truth.of_value(_number(truth.value)),
+            error=self._scaled(_number(truth.standard_error)),
             lasting=known.lasting,
-            loss=self._loss(estimate),
-            deviation=_number(deviation),
+            loss=self.truth.of_value(_number(estimate.value)),
+            deviation=_number(deviation) * self.truth.unit,
             score=_number(health.score),
             suspects=tuple(dict.fromkeys(n for n in suspects if not n.startswith("__"))),
             kinds=tuple(f.kind for f in faults if f.column in window.columns),
             names=tuple(sorted(known.names)),
         )
 
-    def _loss(self, estimate: PerformanceEstimate) -> float:
-        return self.objective.loss(_number(estimate.value), self.reference)
+    def _scaled(self, amount: float) -> float:
+        return self.objective.scaled(amount, self.truth.reference) * self.truth.unit
 
 
 def batch_of(rows: Rows) -> EventBatch:
@@ -127,7 +129,7 @@ def batch_of(rows: Rows) -> EventBatch:
     columns: dict[str, Any] = {
         KEY: pa.array(np.arange(len(rows), dtype=np.uint64)),
         TIME: pa.array(np.arange(len(rows))),
-        PREDICTION: pa.array(rows.prediction.astype(np.int16)),
+        PREDICTION: pa.array(rows.prediction.astype(np.int16 if schema.is_classification else np.float64)),
     }
     if rows.scores is not None:
         given = rows.scores[:, -1:] if len(schema.scores) == 1 else rows.scores

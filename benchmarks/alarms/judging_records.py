@@ -9,7 +9,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Judged:
-    """One window and what was said of it; losses are in units of the tolerance's kind.
+    """One window and what was said of it; losses are so that the tolerance is .05 (see `streams.Truth`).
 
     `group`: windows of one lasting treatment share it; of windows in order, their place in time. `drop`: true, from the
     window's labels, with its standard error; `lasting`: what the window's treatment truly costs. `loss`: estimated,

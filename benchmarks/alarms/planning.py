@@ -25,10 +25,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Setting:
-    """What windows are made from: a case, its model's reference accuracy, a seed; and the losses already measured."""
+    """What windows are made from: a case, what its rows truly lose, a seed; and the losses already measured."""
 
     case: Case
-    reference: float
+    truth: streams.Truth
     seed: int
     losses: MutableMapping[str, float]
 
@@ -37,7 +37,7 @@ def plan(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
     """Yield the windows of one table."""
     case, seed = setting.case, setting.seed
     yield from _lasting(setting, amounts)
-    yield from _single(case, amounts, seed)
+    yield from _single(setting, amounts)
     for number in range(amounts.natural):
         yield Planned(f"natural/{number}", _natural(case, number, amounts.natural), for_peers=number % 2 == 0)
     for number in range(amounts.calm):
@@ -48,7 +48,7 @@ def plan(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
 def _lasting(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
     @lru_cache(maxsize=2)
     def treated(number: int) -> streams.Treatment:
-        return streams.treatment(setting.case, number, setting.reference, setting.seed)
+        return streams.treatment(setting.case, number, setting.truth, setting.seed)
 
     def loss_of(number: int) -> float:
         if str(number) not in setting.losses:
@@ -61,10 +61,10 @@ def _lasting(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
             yield Planned(f"lasting/{number}/{repeat}", make, for_peers=repeat == 0)
 
 
-def _single(case: Case, amounts: streams.Amounts, seed: int) -> Iterator[Planned]:
+def _single(setting: Setting, amounts: streams.Amounts) -> Iterator[Planned]:
     for number in range(amounts.single):
-        for kind in single_breaks.single_kinds(case):
-            yield Planned(f"single/{kind}/{number}", _broken(case, kind, number, seed))
+        for kind in single_breaks.single_kinds(setting.case):
+            yield Planned(f"single/{kind}/{number}", _broken(setting, kind, number))
 
 
 Make = Callable[[], tuple[Window, Known] | None]
@@ -77,9 +77,9 @@ def _treated(
     return lambda: (streams.lasting(treated(number), *where), Known(number, loss))
 
 
-def _broken(case: Case, kind: str, number: int, seed: int) -> Make:
+def _broken(setting: Setting, kind: str, number: int) -> Make:
     def make() -> tuple[Window, Known] | None:
-        found = single_breaks.broken(case, kind, number, seed)
+        found = single_breaks.broken(setting.case, kind, number, (setting.truth, setting.seed))
         return None if found is None else (found.window, Known(number, found.loss, found.names))
 
     return make

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.alarms.further_faults import FURTHER
-from benchmarks.alarms.streams import ROWS, accuracy_of, generator, labels_of
+from benchmarks.alarms.streams import ROWS, Truth, generator, labels_of
 from benchmarks.estimation.windows import Case, Window, ask, usable
 from mlhealth.corrupt import corrupt, eligible, kinds
 
@@ -38,8 +38,12 @@ def single_kinds(case: Case) -> tuple[str, ...]:
     return chosen + tuple(name for name in FURTHER if _able(case, name))
 
 
-def broken(case: Case, kind: str, number: int, seed: int) -> Broken | None:
-    """Return the window of one place; None where no column of the table is changed enough by this kind."""
+def broken(case: Case, kind: str, number: int, how: tuple[Truth, int]) -> Broken | None:
+    """Return the window of one place; None where no column of the table is changed enough by this kind.
+
+    `how`: what counts as loss, and the seed.
+    """
+    truth, seed = how
     able, fraction = _able(case, kind), FRACTIONS[number % len(FRACTIONS)]
     rng = generator(seed, f"single {kind}", number)
     for _ in range(DRAWS):
@@ -51,7 +55,7 @@ def broken(case: Case, kind: str, number: int, seed: int) -> Broken | None:
         rows = ask(clean.schema, features, labels_of(clean), case.scorer)
         names = FURTHER[kind].names if kind in FURTHER else ALIKE.get(kind, frozenset()) | {kind}
         family = "further" if kind in FURTHER else "single"
-        return Broken(Window(family, kind, (column,), rows), accuracy_of(clean) - accuracy_of(rows), names)
+        return Broken(Window(family, kind, (column,), rows), truth.loss(rows) - truth.loss(clean), names)
     return None
 
 

@@ -19,7 +19,10 @@ from benchmarks.estimation.tables import Table, split
 from benchmarks.estimation.windows import Case, Window, ask, prepare, usable
 from mlhealth.corrupt import corrupt, eligible, kinds
 from mlhealth.errors import DataError
+from mlhealth.estimators.metrics import realised
 from mlhealth.estimators.rows import Rows
+from mlhealth.objective import Objective
+from mlhealth.schema.model_schema import Task
 from mlhealth.shifts import Population, resample
 
 ROWS = 1_000
@@ -28,8 +31,10 @@ REPEATS = 3
 """Windows of each lasting treatment."""
 SHIFTED = 3_000
 """Rows that a shift of the mix keeps at least."""
-STRATA = (-1.0, 0.005, 0.02, 0.05, 0.07, 0.15, 1.0)
+STRATA = (-np.inf, 0.005, 0.02, 0.05, 0.07, 0.15, np.inf)
 """Edges of the strata of true loss."""
+TOLERANCE = 0.05
+"""Losses are told so that this much is the tolerance: points of accuracy, or four points of mean absolute error."""
 GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 """Multiples of it, less their whole parts, fill an interval evenly however many are taken."""
 
@@ -50,7 +55,7 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Treatment:
-    """Something that lasts: the `rows` it leaves, of which windows are drawn, and its true `loss` (of accuracy)."""
+    """Something that lasts: the `rows` it leaves, of which windows are drawn, and its true `loss` (see `Truth`)."""
 
     number: int
     family: str
@@ -58,6 +63,40 @@ class Treatment:
     columns: tuple[str, ...]
     rows: Rows
     loss: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What rows truly lose: of accuracy, or of mean absolute error as a share of the reference's."""
+
+    objective: Objective
+    reference: float
+
+    @classmethod
+    def of(cls, reference: Rows) -> Truth:
+        """Return the measure of a task, with the reference's own value."""
+        metric = "mae" if reference.schema.task is Task.REGRESSION else "accuracy"
+        return cls(Objective.of(metric, reference.schema), _value(reference, metric))
+
+    def loss(self, rows: Rows) -> float:
+        """Return what labelled rows lose, so that a loss of the tolerance is `TOLERANCE`."""
+        return self.of_value(_value(rows, self.objective.metric))
+
+    def of_value(self, value: float) -> float:
+        """Return the loss that a value of the metric is."""
+        return self.objective.loss(value, self.reference) * self.unit
+
+    @property
+    def unit(self) -> float:
+        """Loss per unit of the objective's own."""
+        return TOLERANCE / self.objective.tolerance
+
+
+def _value(rows: Rows, metric: str) -> float:
+    found = realised(rows, (metric,))[metric].value
+    if found is None:
+        raise DataError("windows of a benchmark need labels")
+    return found
 
 
 def case_in_order(table: Table, primary: str, seed: int) -> Case:
@@ -114,14 +153,14 @@ def chosen(amounts: Amounts, loss_of: Callable[[int], float]) -> list[tuple[int,
     return [one for stratum in strata for one in stratum]
 
 
-def treatment(case: Case, number: int, reference: float, seed: int) -> Treatment:
+def treatment(case: Case, number: int, truth: Truth, seed: int) -> Treatment:
     """Return one treatment, the same one for the same number; one in four is a shift, the others are breaks."""
     rng = generator(seed, "treatment", number)
     broken = usable(case, sorted(kinds()))
     family, kind, columns, rows = (
         _shift(case, rng) if number % 4 == 0 else _break(case, broken[number % len(broken)], rng)
     )
-    return Treatment(number, family, kind, columns, rows, reference - accuracy_of(rows))
+    return Treatment(number, family, kind, columns, rows, truth.loss(rows))
 
 
 def lasting(treated: Treatment, repeat: int, seed: int) -> Window:
@@ -129,11 +168,6 @@ def lasting(treated: Treatment, repeat: int, seed: int) -> Window:
     rng = generator(seed, "lasting", treated.number, repeat)
     rows = treated.rows.take(rng.integers(0, len(treated.rows), ROWS))
     return Window(treated.family, treated.kind, treated.columns, rows)
-
-
-def accuracy_of(rows: Rows) -> float:
-    """Return the share of labelled rows that are answered rightly."""
-    return float(np.mean(rows.prediction == labels_of(rows)))
 
 
 def _shift(case: Case, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...], Rows]:
