@@ -88,7 +88,7 @@ DENSITIES = {
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_divergences_of_continuous_columns_are_near_those_of_their_densities(name: str) -> None:
-    """Jensen-Shannon within 0.01 and PSI within 8 % of what the densities themselves give, integrated numerically."""
+    """Jensen-Shannon within 0.01 and PSI within a tenth of what the densities give, integrated."""
     rng = np.random.default_rng(0)
     before, after = (one.rvs(100_000, random_state=rng) for one in DENSITIES[name])
     reference, window = _cells(({"x": before}, {"x": after}))
@@ -99,7 +99,7 @@ def test_divergences_of_continuous_columns_are_near_those_of_their_densities(nam
     assert JensenShannon().statistic(reference, window)[0] == pytest.approx(
         jensenshannon(p[both], q[both], base=2), abs=0.01
     )
-    assert PopulationStabilityIndex().statistic(reference, window)[0] == pytest.approx(psi, rel=0.08)
+    assert PopulationStabilityIndex().statistic(reference, window)[0] == pytest.approx(psi, rel=0.1)
 
 
 def test_divergences_on_real_columns_are_those_of_the_raw_values(
