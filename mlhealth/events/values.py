@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from math import isnan
 from typing import Any
 
@@ -9,18 +11,33 @@ import pyarrow as pa
 
 from mlhealth.schema.model_schema import canonical_text
 
+_CHANGED = {bytes, Decimal, dict, list, tuple}
+"""Types whose values are replaced first."""
 
-def column_of(values: list[Any], *, number: bool) -> pa.Array:
+
+def column_of(values: Sequence[Any], *, number: bool) -> pa.Array:
     """Return values of any types as one column: of their own type where they agree, else as text.
 
-    What a value becomes does not depend on its neighbours: a boolean where a number is needed stays a wrong type.
+    What a value becomes does not depend on its neighbours: a boolean where a number is needed stays a wrong type. Bytes
+    are texts, decimals are numbers; what is no single value stands as "?", a wrong type where a number is needed.
     """
-    if not (number and any(isinstance(value, bool) for value in values)):
+    kinds = set(map(type, values))
+    if not kinds.isdisjoint(_CHANGED):
+        values = [_single(value) for value in values]
+    if not (number and bool in kinds):
         try:
             return pa.array(values)
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             pass
     return pa.array([_text(value, number=number) for value in values], type=pa.string())
+
+
+def _single(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Decimal):
+        return float(value)
+    return "?" if isinstance(value, dict | list | tuple) else value
 
 
 def _text(value: object, *, number: bool) -> str | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.formats.base import WriterSchema
-from mlhealth.events.formats.framed import Extracted, FramedFormat, columns_of
+from mlhealth.events.formats.framed import HEAD, Extracted, FramedFormat
 
 _BROKEN = (
     EOFError, ValueError, IndexError, TypeError, KeyError, OverflowError, StopIteration, AttributeError, struct.error,
@@ -27,14 +27,14 @@ class AvroFormat(FramedFormat):
     name = "avro"
     kind = "AVRO"
 
-    def extract(self, schema: WriterSchema, values: Sequence[bytes], names: Sequence[str]) -> Extracted:
+    def extract(self, schema: WriterSchema, values: Sequence[bytes], names: Sequence[str]) -> list[Extracted]:
         read, parsed = _reader(schema)
-        records: list[Mapping[str, Any]] = []
+        records: list[dict[str, Any]] = []
         good: list[int] = []
         faults: list[tuple[int, str]] = []
         for i, value in enumerate(values):
             try:
-                record = read(BytesIO(value), parsed, None)
+                record = read(BytesIO(value[HEAD:]), parsed, None)
             except _BROKEN as error:
                 faults.append((i, f"not of its Avro schema ({type(error).__name__})"))
                 continue
@@ -43,14 +43,21 @@ class AvroFormat(FramedFormat):
                 good.append(i)
             else:
                 faults.append((i, "its Avro schema is not of a record"))
-        return Extracted(_numbers(columns_of(records, names)), good, faults)
+        alike = isinstance(parsed, dict) and parsed["type"] == "record"
+        return [Extracted(_columns(records, names, alike=alike), good, faults)]
 
 
-def _numbers(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    for name, values in columns.items():
-        if any(isinstance(value, Decimal) for value in values):
-            columns[name] = [None if value is None else float(value) for value in values]
-    return columns
+def _columns(
+    records: Sequence[dict[str, Any]], names: Sequence[str], *, alike: bool
+) -> dict[str, Sequence[Any]]:
+    """Return the fields of records that any of them has; `alike`: all have the same in the same order."""
+    if not records:
+        return {}
+    if alike:
+        columns = dict(zip(records[0], zip(*map(dict.values, records), strict=True), strict=True))
+        return {name: columns[name] for name in names if name in columns}
+    present = set(chain.from_iterable(records))
+    return {name: [record.get(name) for record in records] for name in names if name in present}
 
 
 @lru_cache(maxsize=256)

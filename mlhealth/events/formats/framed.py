@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events import json
@@ -25,11 +25,14 @@ HEAD = 5
 
 @dataclass(frozen=True)
 class Extracted:
-    """What one schema's messages hold: columns, which of them were good, and what was wrong with the others."""
+    """What one schema's messages hold: columns, which of them were good, and what was wrong with the others.
 
-    columns: Mapping[str, Sequence[Any]]
+    A value in a column may be bytes, a decimal, or no single value at all: see `events.values`.
+    """
+
+    columns: Mapping[str, Sequence[Any] | pa.Array]
     good: Sequence[int]
-    faults: Sequence[tuple[int, str]]
+    faults: Sequence[tuple[int, str]] = ()
 
 
 class FramedFormat(Format):
@@ -40,7 +43,7 @@ class FramedFormat(Format):
 
     def prepare(self, messages: Messages, registry: SchemaSource) -> None:
         """Ask the registry for every schema that is not known yet; raises RecoverableError where it does not answer."""
-        numbers = {_number(value) for value in messages.values}
+        numbers = {_number(head) for head in {value[:HEAD] for value in messages.values}}
         for number in sorted(number for number in numbers if number is not None):
             try:
                 registry.schema(number)
@@ -48,34 +51,37 @@ class FramedFormat(Format):
                 continue  # told for each message when it is decoded
 
     def decode(self, messages: Messages, reading: Reading) -> Decoded:
-        groups: dict[int, list[int]] = {}
+        parts: list[Decoded] = []
         faults: list[Fault] = []
-        for position, value in enumerate(messages.values):
-            number = _number(value)
+        for head, at in _by_head(messages.values).items():
+            number = _number(head)
             if number is None:
-                faults.append((position, 0, "not framed: a zero byte and a schema's number are needed"))
+                faults += [(i, 0, "not framed: a zero byte and a schema's number are needed") for i in at]
             else:
-                groups.setdefault(number, []).append(position)
-        parts = [self._group(messages, reading, number, at) for number, at in groups.items()]
+                parts += self._group(messages, reading, number, at)
         if faults or not parts:
             parts.append(empty(messages, reading.schema, faults))
         return joined(parts, reading.schema)
 
-    def _group(self, messages: Messages, reading: Reading, number: int, at: Sequence[int]) -> Decoded:
+    def _group(self, messages: Messages, reading: Reading, number: int, at: Sequence[int]) -> list[Decoded]:
         try:
             schema = _registry(reading).schema(number)
             if schema.kind == "JSON":
-                return _json(messages, reading, at)
+                return [_json(messages, reading, at)]
             if schema.kind != self.kind:
                 raise DataError(f"schema {number} is {schema.kind}, not {self.kind}")
-            found = self.extract(schema, [messages.values[i][HEAD:] for i in at], fields(reading))
+            values = messages.values if len(at) == len(messages) else [messages.values[i] for i in at]
+            found = self.extract(schema, values, fields(reading))
         except DataError as error:
-            return empty(messages, reading.schema, [(i, 0, str(error)) for i in at])
-        return _decoded(messages, reading, at, found)
+            return [empty(messages, reading.schema, [(i, 0, str(error)) for i in at])]
+        return [_decoded(messages, reading, at, part) for part in found if part.good or part.faults]
 
     @abstractmethod
-    def extract(self, schema: WriterSchema, values: Sequence[bytes], names: Sequence[str]) -> Extracted:
-        """Return the fields called `names` of messages without their heads; raises DataError for a bad schema."""
+    def extract(self, schema: WriterSchema, values: Sequence[bytes], names: Sequence[str]) -> list[Extracted]:
+        """Return the fields called `names` of framed messages of one schema, type of record by type of record.
+
+        Raises DataError for a bad schema.
+        """
 
 
 @lru_cache(maxsize=1024)
@@ -100,15 +106,19 @@ def _decoded(messages: Messages, reading: Reading, at: Sequence[int], found: Ext
     faults = [(at[i], 0, reason) for i, reason in found.faults]
     if not found.good:
         return empty(messages, reading.schema, faults)
-    message = np.array([at[i] for i in found.good], dtype=np.int32)
+    message = np.asarray(at, dtype=np.int32)[np.asarray(found.good)]
     columns = {renames.get(field, field): values for field, values in found.columns.items()}
     if payload.time and payload.time in found.columns and reading.schema.timestamp is not None:
         columns[reading.schema.timestamp] = found.columns[payload.time]
     ids = None
     if payload.id and payload.id in found.columns:
-        ids = [None if value is None else str(value) for value in found.columns[payload.id]]
+        ids = [None if value is None else str(value) for value in _listed(found.columns[payload.id])]
     row = np.zeros(len(message), dtype=np.int64)
     return decoded(messages, reading.schema, Records(columns, message, row, faults, None, ids))
+
+
+def _listed(values: Sequence[Any] | pa.Array) -> Sequence[Any]:
+    return values.to_pylist() if isinstance(values, pa.Array) else values
 
 
 def _json(messages: Messages, reading: Reading, at: Sequence[int]) -> Decoded:
@@ -125,6 +135,17 @@ def _json(messages: Messages, reading: Reading, at: Sequence[int]) -> Decoded:
     return Decoded(found.batch, np.array(at, dtype=np.int32)[found.message], found.rejections)
 
 
+def _by_head(values: Sequence[bytes]) -> dict[bytes, Sequence[int]]:
+    """Return the positions of the messages that begin alike."""
+    heads = [value[:HEAD] for value in values]
+    if len(set(heads)) == 1:
+        return {heads[0]: range(len(heads))}
+    found: dict[bytes, list[int]] = {}
+    for position, head in enumerate(heads):
+        found.setdefault(head, []).append(position)
+    return {**found}
+
+
 def _number(value: bytes) -> int | None:
     return int.from_bytes(value[1:HEAD], "big") if len(value) >= HEAD and value[0] == 0 else None
 
@@ -133,19 +154,3 @@ def _registry(reading: Reading) -> SchemaSource:
     if reading.registry is None:
         raise ConfigError("avro and protobuf messages need `schema_registry: {url: …}` in the configuration")
     return reading.registry
-
-
-def columns_of(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the fields of records that any of them has; a value that is none by itself is a wrong type."""
-    present = set(chain.from_iterable(records[:1])) if records else set()
-    found: dict[str, list[Any]] = {}
-    for name in names:
-        if name in present or any(name in record for record in records):
-            found[name] = [_plain(record.get(name)) for record in records]
-    return found
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "?" if isinstance(value, dict | list | tuple) else value

@@ -17,7 +17,7 @@ from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import FRACTION_FIELD, ID_FIELD, Origin, normalise
 from mlhealth.events.values import column_of
 from mlhealth.records import Rejection
-from mlhealth.schema.model_schema import Feature, ModelSchema, Storage
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage
 
 Fault = tuple[int, int, str]
 """Position of a message, row within it, and what is wrong with it."""
@@ -47,7 +47,8 @@ def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decode
     message = records.message
     origin = Origin(places, messages.index[message], messages.offsets[message], records.row)
     default = messages.timestamps[message]
-    columns = {name: _column(values, name, schema) for name, values in records.values.items()}
+    numbers = _numbers(schema)
+    columns = {name: _column(values, number=name in numbers) for name, values in records.values.items()}
     if records.times is not None and (schema.timestamp is None or schema.timestamp not in columns):
         micros = _micros(records.times, default)
         if schema.timestamp is None:
@@ -91,24 +92,20 @@ def joined(parts: Sequence[Decoded], schema: ModelSchema) -> Decoded:
     return Decoded(batch.take(order), message[order], rejections)
 
 
-def _column(
-    values: Sequence[Any] | NDArray[Any] | pa.Array, name: str, schema: ModelSchema
-) -> pa.Array | pa.ChunkedArray:
+def _column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
-    if isinstance(values, np.ndarray):
-        return pa.array(values)
-    return column_of(list(values), number=name in _numbers(schema))
+    return pa.array(values) if isinstance(values, np.ndarray) else column_of(values, number=number)
 
 
 def _numbers(schema: ModelSchema) -> frozenset[str]:
     """Return the columns in which a boolean is a wrong type."""
-    found = {f.name for f in schema.features if _is_number(f, schema)} | set(schema.scores)
+    found = {feature.name for feature in schema.features if _is_number(feature)} | set(schema.scores)
     return frozenset(found if schema.is_classification else found | {schema.prediction})
 
 
-def _is_number(feature: Feature, schema: ModelSchema) -> bool:
-    return feature.name in schema.numeric and feature.storage is not Storage.BOOLEAN
+def _is_number(feature: Feature) -> bool:
+    return feature.type is FeatureType.NUMERIC and feature.storage is not Storage.BOOLEAN
 
 
 def _micros(times: Sequence[str | int | None], default: NDArray[np.int64]) -> NDArray[np.int64]:
