@@ -64,8 +64,8 @@ class _Types:
         return path, self._met[path]
 
     def extracted(self) -> list[Extracted]:
-        """Return what was read, type by type."""
-        return [kind.extracted() for kind in self._met.values()]
+        """Return what was read, type by type; a type without a good message has no columns."""
+        return [kind.extracted() for kind in self._met.values() if kind.good]
 
 
 class _Type:
@@ -76,12 +76,12 @@ class _Type:
         self._parse = kind.FromString
         self._columns = {name: _column_of(known[name]) for name in names if name in known}
         self._messages: list[Any] = []
-        self._good: list[int] = []
+        self.good: list[int] = []
 
     def add(self, position: int, data: bytes) -> None:
         """Parse a message; raises what the library does where it is none of this type."""
         self._messages.append(self._parse(data))
-        self._good.append(position)
+        self.good.append(position)
         if len(self._messages) == _AT_ONCE:
             self._read()
 
@@ -94,7 +94,7 @@ class _Type:
     def extracted(self) -> Extracted:
         """Return everything that was added."""
         self._read()
-        return Extracted({name: column.values() for name, column in self._columns.items()}, self._good)
+        return Extracted({name: column.values() for name, column in self._columns.items()}, self.good)
 
 
 def _column_of(field: Any) -> _Numbers | _Values:
