@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from mlhealth.worker.models import Runtime
 class Recipe:
     """What every worker must know: the baseline, how windows are cut, and the backfill's name in the store."""
 
-    baseline: bytes
+    baseline: bytes = field(repr=False)
     config: ModelConfig
     topic: str
 
@@ -62,7 +62,7 @@ class Profiler:
 
 def profile_stretch(stretch: Stretch, recipe: Recipe) -> StretchProfiles:
     """Return the partial profiles of a stretch, as the live path would have made them of one partition."""
-    runtime = _runtime(recipe)
+    runtime = runtime_of(recipe)
     partition = Partition(recipe.topic, stretch.number)
     grown, outcomes, reasons = OpenProfiles(), Counter[str](), Counter[str]()
     latest: int | None = None
@@ -77,8 +77,8 @@ def profile_stretch(stretch: Stretch, recipe: Recipe) -> StretchProfiles:
     return StretchProfiles(stretch.number, tuple(grown.dirty()), outcomes, reasons, latest)
 
 
-def _runtime(recipe: Recipe) -> Runtime:
-    """Return what profiles by a recipe, kept for the next stretch of the same backfill."""
+def runtime_of(recipe: Recipe) -> Runtime:
+    """Return what profiles and judges by a recipe, kept for the next task of the same backfill."""
     key = (recipe.topic, recipe.config.model_dump_json())
     found = _ready.get(key)
     if found is None:

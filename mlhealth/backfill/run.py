@@ -1,4 +1,4 @@
-"""A backfill from table to reports: profile on an engine, checkpoint each stretch, then close the windows in order.
+"""A backfill from table to reports: profile on an engine, checkpoint each stretch, then judge there and close in order.
 
 A stretch is to the store what a partition with one message is: profiled once, its offset moved with its profiles in
 one transaction. So a backfill that was killed goes on where it stood, and one that is run twice does nothing.
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from mlhealth.alerts.rules import RuleSet
 from mlhealth.backfill.engines.base import Engine
+from mlhealth.backfill.judging import SpreadJudging
 from mlhealth.backfill.profiling import Profiler, Recipe, StretchProfiles
 from mlhealth.backfill.stretches import STRETCH_ROWS, Stretch, contents, stretches
 from mlhealth.backfill.tables.base import Piece
@@ -26,6 +28,7 @@ from mlhealth.store.checkpoints import Advance, Checkpoint, Count, PartialKey, S
 from mlhealth.store.closing import ModelVersion, snapshot
 from mlhealth.store.database import Database
 from mlhealth.worker.closing import Closer, Idleness
+from mlhealth.worker.judging import Judging
 from mlhealth.worker.models import Models, Runtime
 
 OWNER = "backfill"
@@ -78,7 +81,7 @@ class Backfill:
         todo = [stretch for stretch in self._work if self._partition(stretch) not in done]
         self.summary.skipped = len(self._work) - len(todo)
         self._profile(todo, engine, told)
-        self._close(told)
+        self._close(engine, told)
         return self.summary
 
     def _timed(self) -> Runtime:
@@ -96,10 +99,9 @@ class Backfill:
         return Partition(self._topic, stretch.number)
 
     def _profile(self, todo: Sequence[Stretch], engine: Engine, told: Told) -> None:
-        recipe = Recipe(to_bytes(self._runtime.baseline), self._runtime.config, self._topic)
         total = max(sum(stretch.rows for stretch in todo), 1)
         finished = 0
-        for number, found in engine.run(Profiler(recipe), todo):
+        for number, found in engine.run(Profiler(self._recipe), todo):
             self._save(found)
             finished += todo[number].rows
             told("profiling", finished / total)
@@ -126,24 +128,39 @@ class Backfill:
         late_rows = sum(rows.get(key, 0) for key in saved.refused)
         self.summary.outcomes.update({"accepted": -late_rows, "late": late_rows})
 
-    def _close(self, told: Told) -> None:
+    @cached_property
+    def _recipe(self) -> Recipe:
+        return Recipe(to_bytes(self._runtime.baseline), self._runtime.config, self._topic)
+
+    def _close(self, engine: Engine, told: Told) -> None:
         """Close every window: with all stretches done, nothing earlier can follow."""
         waiting = list(snapshot(self._place.database).models[self._name].windows.panes)
         if not waiting:
             return
         self._end_time(max(waiting) + self._runtime.spec.size)
         ends = {self._partition(stretch): 1 for stretch in self._work}
-        closer = Closer(self._place.database, self._models, self._noting, Idleness(lambda: ends, 0))
-        closed = 0
+        closer = Closer(
+            self._place.database, self._models, self._noting, Idleness(lambda: ends, 0), self._judging(engine)
+        )
+        asked = 0
 
         def count() -> bool:
-            nonlocal closed
-            told("evaluating", min(closed / len(waiting), 1.0))
-            closed += 1
+            nonlocal asked
+            told("evaluating", min(asked / len(waiting), 1.0))
+            asked += 1
             return False
 
-        for done in closer.close(self._place.clock.now(), count):
-            self.summary.reports += done.reports
+        is_done = False
+        while not is_done:  # labels or forgotten events that come meanwhile cut a round short
+            round_ = closer.close(self._place.clock.now(), count)
+            self.summary.reports += [report for closed in round_ for report in closed.reports]
+            is_done = all(closed.is_done for closed in round_ if closed.name == self._name)
+
+    def _judging(self, engine: Engine) -> Judging:
+        """Return what judges the windows: the engine, unless a live scorer is asked, which workers may not reach."""
+        if self._runtime.config.scorer is not None:
+            return Judging(self._models)
+        return SpreadJudging(self._models, engine, self._recipe, self._runtime.baseline.hash)
 
     def _end_time(self, end: int) -> None:
         """Let event time have reached `end` in every stretch."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from mlhealth.events.messages import Partition
-from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowKey, WindowReport
 from mlhealth.report_json import from_data, to_data
 from mlhealth.store.checkpoints import Seen
@@ -173,10 +172,13 @@ def next_revision(connection: Connection, name: ModelVersion, start: int) -> int
 
 @dataclass(frozen=True)
 class Outcome:
-    """One report of a window, the profile behind it, and what of its sample late labels join (segments: None)."""
+    """One report of a window, the profile behind it without its sample, and what of the sample late labels join.
+
+    `profile` is in the bytes that `WindowProfile.from_bytes` reads; `kept` is None for segments.
+    """
 
     report: WindowReport
-    profile: WindowProfile
+    profile: bytes
     kept: bytes | None = None
 
 
@@ -257,7 +259,7 @@ def report_row(report: WindowReport, now: int, *, is_final: bool = False) -> dic
 
 def _profile_row(outcome: Outcome) -> dict[str, object]:
     return _window(outcome.report.key, outcome.report.baseline) | {
-        "rows": outcome.profile.rows,
-        "profile": replace(outcome.profile, sample=None).to_bytes(),
+        "rows": outcome.report.rows,
+        "profile": outcome.profile,
         "sample": outcome.kept,
     }

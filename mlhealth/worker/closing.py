@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from mlhealth.alerts.rules import RuleSet
@@ -20,28 +18,25 @@ from mlhealth.budget.evidence import BudgetLimits
 from mlhealth.clock import SECOND
 from mlhealth.events.messages import Partition
 from mlhealth.labels.track_record import TrackRecord, numbers_of, track_records
-from mlhealth.profile.weighing import thinned
-from mlhealth.profile.window_profile import WindowProfile
-from mlhealth.records import WindowKey, WindowReport
+from mlhealth.records import WindowReport
 from mlhealth.store import closing as store
 from mlhealth.store import labels
 from mlhealth.store.closing import Closing, ModelVersion, Outcome, Snapshot, Standing
 from mlhealth.store.comparisons import compare, compared
 from mlhealth.store.database import Database
-from mlhealth.store.forgetting import forgotten_keys, without
 from mlhealth.store.revising import revise
 from mlhealth.store.settling import Settling, settle
 from mlhealth.window_plan import Due, Plan, Told, needed_from, plan
 from mlhealth.windows import Progress, Silence, WindowSpec, watermark
 from mlhealth.worker.evidence import record_steps
 from mlhealth.worker.folding import Carried, fold, judge
+from mlhealth.worker.judging import Judging, Question, forgotten, question_of
 from mlhealth.worker.labelling import Labelling, joined
-from mlhealth.worker.models import Models, Runtime
+from mlhealth.worker.models import Models
 from mlhealth.worker.refolding import Folded, refolded
 
 logger = logging.getLogger(__name__)
 
-Keys = NDArray[np.uint64]
 Ends = Callable[[], Mapping[Partition, int]]
 """Asks the source for the end of each of its partitions, now."""
 
@@ -93,12 +88,18 @@ class Closer:
     """Closes what is due, of every model version that the store knows."""
 
     def __init__(
-        self, database: Database, models: Models, rules: Callable[[], RuleSet], idleness: Idleness
+        self,
+        database: Database,
+        models: Models,
+        rules: Callable[[], RuleSet],
+        idleness: Idleness,
+        judging: Judging | None = None,
     ) -> None:
         self._database = database
         self._models = models
         self._rules = rules
         self._idleness = idleness
+        self._judging = judging or Judging(models)
         self._labelling = Labelling(database, models, rules)
         self._silence = Silence()
         self._told: set[ModelVersion] = set()
@@ -178,6 +179,7 @@ class Closer:
         todo, at = task.plan, task.standing.windows.closed_end
         reports: list[WindowReport] = []
         told = {t.start: t for t in task.standing.windows.told}
+        self._judging.expect(self._question(name, due) for due in todo.due)
         for due in todo.due:
             after = at if due.is_revision else max(due.end, at or due.end)
             found = None if expired() else self._close_window(name, due, (at, after), now)
@@ -188,6 +190,10 @@ class Closer:
             at = after
         final_end = self._settle(name, task, tuple(told.values()), at)
         return Closed(name, tuple(reports), todo.mark, final_end, todo.skipped)
+
+    def _question(self, name: ModelVersion, due: Due) -> Question:
+        with self._database.read() as connection:
+            return question_of(connection, self._models, name, due)
 
     def _settle(self, name: ModelVersion, task: _Task, told: Sequence[Told], at: int | None) -> int | None:
         """Note how far closing has come, and put away windows that take no more rows; return up to where, if known."""
@@ -213,14 +219,12 @@ class Closer:
     def _close_window(
         self, name: ModelVersion, due: Due, closed_end: tuple[int | None, int | None], now: int
     ) -> _Done | None:
-        """Close or revise one window; None where another worker was quicker."""
+        """Close or revise one window; None where another worker was quicker, or labels or a forgetting."""
         is_first = not due.is_revision and (closed_end[0] is None or due.end > closed_end[0])
         with self._database.read() as connection:
-            parts = store.parts(connection, name, due.start, due.end)
-            revision = store.next_revision(connection, name, due.start)
+            asked = question_of(connection, self._models, name, due)
             known = labels.changes(connection, name[0])
-            gone = forgotten_keys(connection, name[0])
-            outcomes = self._outcomes(name, due, (parts, gone), revision)
+            outcomes = self._judging.outcomes(asked)
             reports = self._labelled(connection, outcomes) if known else [o.report for o in outcomes]
             folded = (
                 self._fold(connection, name, reports, now)
@@ -231,35 +235,18 @@ class Closer:
         outcomes = [replace(outcome, report=report) for outcome, report in judged]
         with self._database.begin() as connection:
             written = Closing(name, due.start, closed_end, outcomes, folded.states, now)
-            if labels.changes(connection, name[0]) != known or not store.write(connection, written):
+            changed = labels.changes(connection, name[0]) != known
+            if (
+                changed
+                or forgotten(connection, name) != asked.forgotten
+                or not store.write(connection, written)
+            ):
                 return None
             revise(connection, folded.rewritten, now)
             compare(connection, folded.reports)
             record_steps(connection, folded.steps, self._rules(), now)
             self.before_commit()
-        return _Done(folded.reports, sum(part.rows for part in parts if part.segment == ""))
-
-    def _outcomes(
-        self, name: ModelVersion, due: Due, found: tuple[Sequence[store.Part], Keys], revision: int
-    ) -> list[Outcome]:
-        """Return the outcomes of a window's parts; `found` holds them, and the keys of forgotten events."""
-        parts, gone = found
-        names = list(dict.fromkeys(part.baseline for part in parts))
-        runtimes = [self._models.ready(name) for name in names]
-        if not runtimes:
-            at_start = self._models.at(*name, due.start)
-            runtimes = [] if at_start is None else [at_start]
-        return [
-            outcome
-            for runtime in runtimes
-            for outcome in _judge(
-                runtime,
-                name,
-                due,
-                (_merged(runtime, [p for p in parts if p.baseline == runtime.baseline.hash]), gone),
-                revision,
-            )
-        ]
+        return _Done(folded.reports, sum(part.rows for part in asked.parts if part.segment == ""))
 
     def _labelled(self, connection: Connection, outcomes: Sequence[Outcome]) -> list[WindowReport]:
         """Return the reports of a window with what the labels say that came before it closed."""
@@ -285,37 +272,3 @@ class Closer:
 
     def _limits(self, baseline: str) -> BudgetLimits:
         return self._models.ready(baseline).limits
-
-
-def _merged(runtime: Runtime, parts: Sequence[store.Part]) -> dict[str, WindowProfile]:
-    """Return a window's profiles by segment, the overall one first."""
-    merged: dict[str, WindowProfile] = {"": WindowProfile.empty(runtime.layout)}
-    for part in parts:
-        profile = WindowProfile.from_bytes(part.profile, runtime.layout)
-        merged[part.segment] = merged[part.segment].merge(profile) if part.segment in merged else profile
-    for column in runtime.segments:
-        for segment in column.segments[:-1]:
-            merged.setdefault(segment, WindowProfile.empty(runtime.layout))
-    return merged
-
-
-def _judge(
-    runtime: Runtime,
-    name: ModelVersion,
-    due: Due,
-    found: tuple[dict[str, WindowProfile], Keys],
-    revision: int,
-) -> list[Outcome]:
-    """Return the reports of a window, the overall one first, then one per segment; forgotten events drop out."""
-    merged, gone = found
-    if merged[""].sample is not None:
-        merged[""] = replace(merged[""], sample=without(merged[""].sample, gone))
-    sample = merged[""].standing_sample
-    outcomes = []
-    for segment, profile in merged.items():
-        key = WindowKey(*name, segment, due.start, due.end)
-        own = runtime.segment_sample(sample, segment) if segment else None
-        report = runtime.evaluator.evaluate(profile, key, revision=revision, sample=own)
-        kept = None if segment else runtime.kept(None if sample is None else thinned(sample))
-        outcomes.append(Outcome(report, profile, kept))
-    return outcomes

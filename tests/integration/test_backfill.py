@@ -13,16 +13,20 @@ import sqlalchemy as sa
 
 from mlhealth.backfill.engines.base import Engine
 from mlhealth.backfill.engines.registry import engine
+from mlhealth.backfill.profiling import Profiler, Recipe
 from mlhealth.backfill.run import Backfill, Place
 from mlhealth.backfill.stretches import stretches
 from mlhealth.backfill.tables.opening import kind_at, open_pieces
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, SECOND
+from mlhealth.config.service import ModelConfig
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store.alert_tables import alert_transitions, outbox
 from mlhealth.store.database import Database
+from mlhealth.store.forgetting import forget
 from mlhealth.store.tables import partials
+from mlhealth.worker.judging import Question
 from tests.integration.test_stream_memory import counts, latest, rows, same_verdicts
 from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, loan_rows, run
 
@@ -160,6 +164,12 @@ def test_workers_change_nothing(name: str, tmp_path: Path, prepare: Prepare, pos
     same_verdicts(latest(two.database), latest(one.database))
 
 
+def forget_all(database: Database) -> None:
+    """Forget every event of the table."""
+    with database.begin() as connection:
+        forget(connection, "loans", [f"e{i}" for i in range(ROWS)], ("ana", 0))
+
+
 class Killed(BaseException):
     """Stands for the end of a process."""
 
@@ -204,6 +214,73 @@ def test_a_killed_backfill_goes_on_where_it_stood(
     same_verdicts(latest(hurt.database), latest(calm.database))
     third = filled(hurt, location).summary
     assert (third.skipped, third.reports) == (third.stretches, [])
+
+
+class Listening(Engine):
+    """One process, which notes what it was asked to do; `before` is called ahead of each task."""
+
+    name = "listening"
+
+    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.asked: list[object] = []
+        self.before = before
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def run(self, task, items):  # type: ignore[no-untyped-def]  # generic in the base class
+        """Yield results in the opposite order, as workers may."""
+        for number, item in reversed(list(enumerate(items))):
+            self.before()
+            self.asked.append(item)
+            yield number, task(item)
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+
+def test_windows_are_judged_by_the_engine(
+    tmp_path: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each window is judged once, by a worker and never by the command, a few in memory; in any order all is equal."""
+    location = parquet(tmp_path)
+    calm = prepare("calm")
+    filled(calm, location)
+    monkeypatch.setattr("mlhealth.backfill.judging.AHEAD_BYTES", 60_000)
+    monkeypatch.setattr("mlhealth.worker.judging.judge", None)
+    heard, spread = Listening(), prepare("spread")
+    filled(spread, location, heard)
+    same_verdicts(latest(spread.database), latest(calm.database))
+    judged = [asked.due for asked in heard.asked if isinstance(asked, Question)]
+    assert sorted(due.start for due in judged) == sorted({start for _, start in latest(calm.database)})
+    assert judged != sorted(judged, key=lambda due: -due.start)
+
+
+def test_what_the_store_says_at_the_end_counts(tmp_path: Path, prepare: Prepare) -> None:
+    """Events forgotten after their window was judged, or while it is, and before it closes: it is judged again."""
+    past = prepare("past")
+    heard = Listening(lambda: forget_all(past.database) if heard.asked else None)
+    filled(past, parquet(tmp_path), heard)
+    told = latest(past.database)
+    assert {report.estimates["accuracy"].value for report in told.values()} == {None}
+    assert sum(report.rows for (segment, _), report in told.items() if not segment) == ROWS
+
+
+def test_a_models_live_scorer_is_asked_by_the_command(tmp_path: Path, prepare: Prepare) -> None:
+    """Workers of a cluster may not reach it, so windows are judged here; only stretches go to the engine."""
+    past, heard = prepare("past"), Listening()
+    model = past.config.model("loans").model_copy(update={"scorer": "https://scorer.invalid"})
+    past.config = past.config.model_copy(update={"models": {"loans": model}})
+    filled(past, parquet(tmp_path), heard)
+    assert latest(past.database)
+    assert not [asked for asked in heard.asked if isinstance(asked, Question)]
+
+
+def test_a_task_is_short_to_look_at() -> None:
+    """Schedulers name tasks by their text, which must not hold a whole baseline."""
+    text = repr(Profiler(Recipe(b"x" * 1_000_000, ModelConfig(), "t")))
+    assert len(text) < 10_000
 
 
 def test_the_past_pages_nobody(tmp_path: Path, prepare: Prepare) -> None:

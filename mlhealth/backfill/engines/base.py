@@ -51,3 +51,8 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def called(task: Callable[[T], R], item: T) -> R:
+    """Return what a task makes of an item; for engines that hold the task apart, and send functions."""
+    return task(item)

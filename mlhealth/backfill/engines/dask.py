@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from mlhealth.backfill.engines.base import AHEAD, Engine, R, T
+from mlhealth.backfill.engines.base import AHEAD, Engine, R, T, called
 from mlhealth.errors import ConfigError
 
 
@@ -35,12 +35,15 @@ class DaskEngine(Engine):
         from distributed import as_completed
 
         workers = max(len(self._client.scheduler_info()["workers"]), 1)
+        (shared,) = self._client.scatter(
+            [task], broadcast=True, hash=False
+        )  # a task may hold a whole baseline
         waiting = iter(enumerate(items))
         numbers: dict[str, int] = {}
 
         def submit() -> list[Any]:
             for number, item in waiting:
-                future = self._client.submit(task, item, pure=False)
+                future = self._client.submit(called, shared, item, pure=False)
                 numbers[future.key] = number
                 return [future]
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from mlhealth.backfill.engines.base import AHEAD, Engine, R, T
+from mlhealth.backfill.engines.base import AHEAD, Engine, R, T, called
 from mlhealth.errors import ConfigError
 
 
@@ -33,7 +33,7 @@ class RayEngine(Engine):
     def run(self, task: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
         """Yield results as they are done."""
         ray = self._ray
-        remote, shared = ray.remote(_called), ray.put(task)  # a task may be any callable, Ray takes functions
+        remote, shared = ray.remote(called), ray.put(task)  # a task may be any callable, Ray takes functions
         most = AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)
         waiting = iter(enumerate(items))
         flying: dict[Any, int] = {}
@@ -53,7 +53,3 @@ class RayEngine(Engine):
         if self._ray is not None:
             self._ray.shutdown()
             self._ray = None
-
-
-def _called(task: Callable[[T], R], item: T) -> R:
-    return task(item)
