@@ -51,7 +51,7 @@ def window_start(times: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     >>> window_start(np.array([0, 59, 60, -1]), 60).tolist()
     [0, 0, 60, -60]
     """
-    return times - times % size
+    return times // size * size
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def _part(
     message = np.repeat(np.array(positions, dtype=np.int32), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     row = np.arange(len(message), dtype=np.int64) - first
-    table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
+    # as one piece: what is done per column is then done once, not once for each message
+    table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables]).combine_chunks()
     places = tuple((p.topic, p.number) for p in messages.partitions)
     origin = Origin(places, messages.index[message], messages.offsets[message], row)
     found = normalise(table, schema, origin, default_time=messages.timestamps[message], labels=labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +61,23 @@ class Messages:
             self.partitions,
             self.index[positions],
         )
+
+    def pieces(self, most_bytes: int) -> Iterator[Messages]:
+        """Yield the messages in their order, so many bytes at once but always one message."""
+        ends = np.cumsum(self.sizes)
+        first = 0
+        while first < len(self):
+            before = int(ends[first - 1]) if first else 0
+            last = max(int(np.searchsorted(ends, before + most_bytes, side="right")), first + 1)
+            part = slice(first, last)
+            yield Messages(
+                self.values[part],
+                self.offsets[part],
+                self.timestamps[part],
+                self.partitions,
+                self.index[part],
+            )
+            first = last
 
     @classmethod
     def concat(cls, parts: Sequence[Messages]) -> Messages:

@@ -36,13 +36,13 @@ class Binning:
     def __init__(self, bins: Sequence[NumericBins], starts: Sequence[int]) -> None:
         self._starts = np.asarray(starts, dtype=np.int64)
         self._ends = self._starts + np.array([b.size for b in bins], dtype=np.int64)
-        thresholds = [_thresholds(b) for b in bins]
-        grids = [_grid(t) for t in thresholds]
+        ends = [thresholds(b) for b in bins]
+        grids = [_grid(t) for t in ends]
         self._sought = [j for j, grid in enumerate(grids) if grid is None]
-        self._thresholds_of = {j: thresholds[j] for j in self._sought}
+        self._thresholds_of = {j: ends[j] for j in self._sought}
         kept = [grid or _Grid(0.0, 0.0, np.zeros(1, dtype=np.int64)) for grid in grids]
         sizes = np.array([len(grid.before) for grid in kept], dtype=np.int64)
-        widths = np.array([len(t) + _COMPARED for t in thresholds], dtype=np.int64)
+        widths = np.array([len(t) + _COMPARED for t in ends], dtype=np.int64)
         offsets: NDArray[np.int64] = np.cumsum(widths) - widths
         self._low = _upright([grid.low for grid in kept])
         self._scale = _upright([grid.scale for grid in kept])
@@ -50,7 +50,7 @@ class Binning:
         self._cells_from: NDArray[np.int64] = (np.cumsum(sizes) - sizes)[:, np.newaxis]
         pairs = list(zip(kept, offsets, strict=True))
         self._before = _joined([grid.before + offset for grid, offset in pairs]).astype(np.int32)
-        self._thresholds = _joined([np.r_[t, np.full(_COMPARED, np.inf)] for t in thresholds])
+        self._thresholds = _joined([np.r_[t, np.full(_COMPARED, np.inf)] for t in ends])
         self._to_slot = (self._starts - offsets)[:, np.newaxis]
 
     def slots(self, values: NDArray[np.float64], odd: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -82,7 +82,7 @@ class Binning:
         slot.ravel()[places] = self._ends[column] + back
 
 
-def _thresholds(bins: NumericBins) -> NDArray[np.float64]:
+def thresholds(bins: NumericBins) -> NDArray[np.float64]:
     """Return the least value of each slot but the first: the last bin holds its upper edge too."""
     edges = np.asarray(bins.edges, dtype=np.float64)
     with np.errstate(over="ignore"):

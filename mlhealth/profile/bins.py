@@ -47,7 +47,7 @@ class NumericBins:
         odd = ~np.isfinite(values)
         if odd.any():
             slot[odd] = np.where(np.isnan(values[odd]), self.size - 2, self.size - 1)
-        return slot
+        return np.asarray(slot)
 
     def count(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return how many of `values`, shape (n,), fall in each slot, shape (size,)."""
@@ -82,15 +82,19 @@ class CategoryBins:
     def _known(self) -> pa.Array:
         return pa.array(self.categories + self.rare, type=pa.string())
 
+    @cached_property
+    def _slot_of_known(self) -> NDArray[np.intp]:
+        """Slot of each known text, and of all others."""
+        m = len(self.categories)
+        return np.array([*range(m), *(m for _ in self.rare), m + 1], dtype=np.intp)
+
     def slots(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.intp]:
         """Return the slot of each of `values`, a text column of n rows, shape (n,)."""
-        m = len(self.categories)
-        found = pc.fill_null(pc.index_in(values, value_set=self._known), -1).to_numpy().astype(np.intp)
-        found[found >= m] = m
-        found[found < 0] = m + 1
+        known = pc.fill_null(pc.index_in(values, value_set=self._known), len(self._known))
+        slot = self._slot_of_known.take(known.to_numpy())
         if values.null_count:
-            found[values.is_null().to_numpy(zero_copy_only=False)] = m + 2
-        return np.asarray(found)
+            slot[values.is_null().to_numpy(zero_copy_only=False)] = self.size - 1
+        return np.asarray(slot)
 
     def count(self, values: pa.ChunkedArray | pa.Array) -> NDArray[np.int64]:
         """Return how many of `values`, a text column, fall in each slot, shape (size,)."""

@@ -1,7 +1,7 @@
 """A bottom-k row sample, of a table at once or growing batch by batch, touching few rows once it is full.
 
-Rows whose key (over weight) lies above the largest one kept can never enter, so a full sample looks at that only; what
-may enter is collected and merged now and then.
+Rows whose key (over weight) lies above the largest one kept can never enter, so a full sample looks at that only. Keys
+are merged with each batch; rows of what may enter are collected, and merged now and then.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def bottom_k(table: pa.Table, k: int) -> pa.Table:
         if len(np.unique(keys[near])) >= k:
             table, keys, rank = table.take(pa.array(near)), keys[near], rank[near]
     if rank.dtype == keys.dtype:
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
         ordered = keys[order]
-        first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        first = _firsts(ordered)
     else:
         order = np.lexsort((keys, rank))
         ordered = keys[order]
@@ -39,6 +39,11 @@ def bottom_k(table: pa.Table, k: int) -> pa.Table:
     if len(first) < len(keys):
         order = order[np.lexsort((_digests(table)[order], ordered, rank[order]))]
     return table.take(pa.array(order[first][:k])).combine_chunks()
+
+
+def _firsts(ordered: Keys) -> NDArray[np.intp]:
+    """Return the position of the first of equal keys, in order."""
+    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
 
 def _digests(table: pa.Table) -> NDArray[np.uint64]:
@@ -55,12 +60,13 @@ class GrowingSample:
         self._parts: list[pa.Table] = [] if table is None else [table]
         self._waiting = 0
         self._largest: np.uint64 | np.float64 | None = None
+        self._keys: Keys | None = np.zeros(0, dtype=np.uint64)
         self._note(table)
 
     def add(self, table: pa.Table, rows: NDArray[np.intp] | None = None) -> None:
         """Let rows of a canonical table in: those at positions `rows`, or all."""
-        keys, rank = np.asarray(table.column(KEY).to_numpy()), ranks(table)
-        near = self._candidates(*((keys, rank) if rows is None else (keys[rows], rank[rows])))
+        rank = ranks(table) if rows is None else ranks(table)[rows]
+        near = self._candidates(rank)
         if len(near) == 0:
             return
         if len(near) < table.num_rows:
@@ -77,14 +83,20 @@ class GrowingSample:
             self._settle()
         return self._parts[0] if self._parts else None
 
-    def _candidates(self, keys: Keys, rank: Keys | NDArray[np.float64]) -> NDArray[np.intp]:
+    def _candidates(self, rank: Keys | NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the positions of rows that may belong to the sample."""
-        if self._largest is not None:
-            return np.flatnonzero(rank <= self._largest)
-        if len(rank) <= 4 * self._size:
-            return np.arange(len(rank))
-        near = np.flatnonzero(rank <= np.partition(rank, 2 * self._size)[2 * self._size])
-        return near if len(np.unique(keys[near])) >= self._size else np.arange(len(rank))
+        near = np.arange(len(rank)) if self._largest is None else np.flatnonzero(rank <= self._largest)
+        if len(near) == 0:
+            return near
+        if self._keys is None or rank.dtype != np.uint64:
+            self._keys = None  # where rows have weights, keys do not tell which of them stay
+            return near
+        merged = np.sort(np.concatenate([self._keys, rank[near]]))
+        self._keys = merged[_firsts(merged)][: self._size]
+        if len(self._keys) < self._size:
+            return near
+        self._largest = self._keys[-1]
+        return near[rank[near] <= self._largest]
 
     def _settle(self) -> None:
         merged = bottom_k(stacked(self._parts), self._size)
@@ -92,5 +104,9 @@ class GrowingSample:
         self._note(merged)
 
     def _note(self, table: pa.Table | None) -> None:
-        if table is not None and table.num_rows >= self._size:
-            self._largest = ranks(table.slice(table.num_rows - 1))[0]
+        if table is None:
+            return
+        rank = ranks(table)
+        self._keys = None if WEIGHT in table.column_names else np.asarray(rank, dtype=np.uint64)
+        if len(rank) >= self._size:
+            self._largest = rank[-1]

@@ -1,13 +1,15 @@
 """Counts and moments of many groups of a batch's rows at once: windows, partitions and segments in one pass.
 
 Every value's slot is found once, whatever the number of groups; a group's counts are then a bin count of slots
-shifted by the group. Rows are taken in blocks small enough for the processor's cache.
+shifted by the group. Rows are taken in blocks small enough for the processor's cache. Where few groups have many rows
+each, their values are sorted instead (`ordering`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from mlhealth.events.batch import EventBatch
 from mlhealth.profile.binning import Binning
 from mlhealth.profile.bins import CategoryBins, NumericBins
+from mlhealth.profile.ordering import LEAST_ROWS, Ordering, is_worth_it
 
 _BLOCK_VALUES = 80_000
 """Values per block: with the temporaries made of them, about what the processor's cache holds."""
@@ -27,6 +30,15 @@ class Grouping:
 
     codes: NDArray[np.int64]
     groups: int
+
+    @cached_property
+    def parts(self) -> list[tuple[int, slice | NDArray[np.intp]]]:
+        """Each group that has rows, and where they are."""
+        first = int(self.codes[0])
+        if self.groups == 1 or (self.codes == first).all():
+            return [(first, slice(None))]
+        present = np.flatnonzero(np.bincount(self.codes, minlength=self.groups)).tolist()
+        return [(group, np.flatnonzero(self.codes == group)) for group in present]
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,8 @@ class Counter:
         self._categorical = [
             (name, bins, at) for (name, bins), at in placed if isinstance(bins, CategoryBins)
         ]
-        self._binning = Binning([bins for _, bins, _ in numeric], [at for _, _, at in numeric])
+        bins, at = [bins for _, bins, _ in numeric], [at for _, _, at in numeric]
+        self._binning, self._ordering = Binning(bins, at), Ordering(bins, at)
         self._size = size
 
     def of(
@@ -81,6 +94,8 @@ class Counter:
         texts = [bins.slots(batch.table.column(name)) + at for name, bins, at in self._categorical]
         others = [*texts, *extra]
         is_weighed = weights is not None
+        if not is_weighed and len(groupings) == 1 and _is_coarse(groupings[0], batch.rows):
+            return [self._ordered(columns, others, groupings[0])]
         out = [Tally.empty(g.groups, self._size, len(columns), is_weighed=is_weighed) for g in groupings]
         step = max(_BLOCK_VALUES // max(len(columns), 1), _LEAST_ROWS)
         for first in range(0, batch.rows, step):
@@ -91,6 +106,19 @@ class Counter:
                 if weights is not None:
                     _weigh(tally, grouping.codes[rows], slots, weights[rows])
         return out
+
+    def _ordered(
+        self, columns: Sequence[NDArray[np.float64]], others: Sequence[NDArray[np.int64]], grouping: Grouping
+    ) -> Tally:
+        tally = Tally.empty(grouping.groups, self._size, len(columns))
+        for group, rows in grouping.parts:
+            tally.rows[group] += len(grouping.codes[rows])
+            counts = tally.counts[group]
+            self._ordering.add([column[rows] for column in columns], counts, tally.moments[group])
+            for slots in others:
+                found = np.bincount(slots[rows])
+                counts[: len(found)] += found
+        return tally
 
     def _block(
         self, columns: Sequence[NDArray[np.float64]], others: Sequence[NDArray[np.int64]]
@@ -105,6 +133,11 @@ class Counter:
         parts += [np.asarray(o, dtype=np.int64)[np.newaxis] for o in others]
         values.ravel()[np.flatnonzero(odd.ravel())] = np.nan
         return values, np.concatenate(parts)
+
+
+def _is_coarse(grouping: Grouping, rows: int) -> bool:
+    """Whether the rows lie in so few groups that sorting each is the faster way."""
+    return rows >= LEAST_ROWS and rows >= LEAST_ROWS * len(grouping.parts) and is_worth_it()
 
 
 def _add(

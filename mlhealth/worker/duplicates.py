@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from mlhealth.events.messages import Partition
 from mlhealth.store.event_ids import IdPlace, NewIds
+from mlhealth.worker.known_ids import KnownIds
 
 MOST = 20_000_000
-"""Ids that a worker remembers (160 MB); those beyond are not known again."""
+"""Ids that a worker remembers (some 220 MB); those beyond are not known again."""
 
 
 class EventIds:
@@ -19,22 +20,23 @@ class EventIds:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._known: dict[IdPlace, NDArray[np.uint64]] = {}
+        self._known: dict[IdPlace, KnownIds] = {}
         self._fresh: dict[IdPlace, list[NDArray[np.uint64]]] = {}
         self.held = 0
 
     def new(self, place: IdPlace, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Return which of a batch's keys, shape (n,), are seen for the first time, and remember those."""
-        known = self._known.get(place, np.zeros(0, dtype=np.uint64))
-        first = np.zeros(len(keys), dtype=np.bool_)
-        distinct, at = np.unique(keys, return_index=True)
-        found = np.searchsorted(known, distinct)
-        is_known = known[np.minimum(found, len(known) - 1)] == distinct if len(known) else found < 0
-        first[at[~is_known]] = True
-        added = distinct[~is_known]
+        known = self._known.get(place)
+        first = np.ones(len(keys), dtype=np.bool_) if known is None else ~known.contains(keys)
+        added = np.sort(keys[first])
+        if (added[1:] == added[:-1]).any():
+            added, at = np.unique(keys[first], return_index=True)
+            once = np.flatnonzero(first)[at]
+            first[:] = False
+            first[once] = True
         if len(added) and self.held + len(added) <= self._most:
             self.held += len(added)
-            self._known[place] = np.insert(known, found[~is_known], added)
+            self._known.setdefault(place, KnownIds()).add(added)
             self._fresh.setdefault(place, []).append(added)
         return first
 
@@ -43,9 +45,10 @@ class EventIds:
         by_place: dict[IdPlace, list[NDArray[np.uint64]]] = {}
         for one in stored:
             by_place.setdefault(one.place, []).append(one.hashes)
-        self._keep(
-            self._known | {place: np.unique(np.concatenate(parts)) for place, parts in by_place.items()}
-        )
+        found: dict[IdPlace, KnownIds] = {place: KnownIds() for place in by_place}
+        for place, parts in by_place.items():
+            found[place].add(np.unique(np.concatenate(parts)))
+        self._keep(self._known | found)
 
     def fresh(self, offsets: Mapping[Partition, int]) -> list[NewIds]:
         """Return what the next checkpoint must add, which stands at these offsets."""
@@ -75,6 +78,6 @@ class EventIds:
             }
         )
 
-    def _keep(self, known: dict[IdPlace, NDArray[np.uint64]]) -> None:
+    def _keep(self, known: dict[IdPlace, KnownIds]) -> None:
         self._known = known
         self.held = sum(map(len, known.values()))

@@ -210,15 +210,20 @@ class OpenProfiles:
 
 def _panes(rows: Rows, size: int) -> Iterator[_Pane]:
     """Yield the rows by partition and window, in that order."""
-    partition = rows.messages.index[rows.message]
+    partitions, messages = rows.messages.partitions, rows.messages
     starts = window_start(rows.batch.array(TIME).astype(np.int64, copy=False), size)
-    if (starts == starts[0]).all() and (partition == partition[0]).all():
-        yield _Pane(rows.messages.partitions[partition[0]], int(starts[0]), np.arange(rows.batch.rows))
-        return
-    order = np.lexsort((starts, partition))
-    new = (np.diff(starts[order]) != 0) | (np.diff(partition[order]) != 0)
-    for group in np.split(order, np.flatnonzero(new) + 1):
-        yield _Pane(rows.messages.partitions[partition[group[0]]], int(starts[group[0]]), np.sort(group))
+    numbers = starts // size
+    least = int(numbers.min())
+    panes = int(numbers.max()) - least + 1
+    code = messages.index[rows.message] * np.int64(panes) + (numbers - least)
+    if panes == 1 and (code == code[0]).all():
+        order, ends = np.arange(len(code)), np.zeros(0, dtype=np.intp)
+    else:
+        order = np.argsort(code, kind="stable")
+        ends = np.flatnonzero(np.diff(code[order])) + 1
+    for group in np.split(order, ends):
+        partition, number = divmod(int(code[group[0]]), panes)
+        yield _Pane(partitions[partition], (least + number) * size, group)
 
 
 def _first_seen(rows: Rows, pane: _Pane, ids: EventIds) -> _Pane:
