@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mlhealth.events.text import LARGEST_EXACT, is_number, is_text, plain, to_text
 from mlhealth.schema.model_schema import canonical_text
 
+_NAN = pa.scalar(np.nan)
 Given = Mapping[str, pa.ChunkedArray]
 """Columns of a table in the user's names."""
 Wrong = NDArray[np.bool_] | None
@@ -100,6 +101,8 @@ def _floats(array: pa.Array) -> NDArray[np.float64]:
         array = array.cast(pa.uint8())
     if not pa.types.is_float64(array.type):
         array = array.cast(pa.float64(), safe=False)
+    if array.null_count:
+        array = pc.coalesce(array, _NAN)
     return np.asarray(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
