@@ -13,6 +13,8 @@ from mlhealth.schema.model_schema import canonical_text
 
 _CHANGED = {bytes, Decimal, dict, list, tuple}
 """Types whose values are replaced first."""
+_KNOWN = {float: pa.float64(), str: pa.string(), int: pa.int64()}
+"""Arrow types that need not be found by looking at every value."""
 
 
 def column_of(values: Sequence[Any], *, number: bool) -> pa.Array:
@@ -26,7 +28,7 @@ def column_of(values: Sequence[Any], *, number: bool) -> pa.Array:
         values = [_single(value) for value in values]
     if not (number and bool in kinds):
         try:
-            return pa.array(values)
+            return pa.array(values, type=_KNOWN.get(*kinds) if len(kinds) == 1 else None)
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             pass
     return pa.array([_text(value, number=number) for value in values], type=pa.string())

@@ -83,13 +83,15 @@ def places_of(counts: Sequence[int], positions: Sequence[int]) -> tuple[NDArray[
 
 def joined(parts: Sequence[Decoded], schema: ModelSchema) -> Decoded:
     """Return batches that were decoded apart as one, in the order of their messages."""
-    if len(parts) == 1:
-        return parts[0]
-    batch = EventBatch(schema, stacked([part.batch.table for part in parts]).combine_chunks())
-    message = np.concatenate([part.message for part in parts])
-    order = np.argsort(message, kind="stable")
     rejections = tuple(rejection for part in parts for rejection in part.rejections)
-    return Decoded(batch.take(order), message[order], rejections)
+    batch, message = parts[0].batch, parts[0].message
+    if len(parts) > 1:
+        batch = EventBatch(schema, stacked([part.batch.table for part in parts]).combine_chunks())
+        message = np.concatenate([part.message for part in parts])
+    if (message[1:] < message[:-1]).any():
+        order = np.argsort(message, kind="stable")
+        batch, message = batch.take(order), message[order]
+    return Decoded(batch, message, rejections)
 
 
 def _column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) -> pa.Array | pa.ChunkedArray:
