@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from mlhealth.events import json
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.formats.base import Format, Reading
-from mlhealth.events.formats.exchange import wanted
-from mlhealth.events.formats.tables import Fault, Records, decoded, empty, places_of
+from mlhealth.events.formats.tables import Fault, Records, decoded, empty, places_of, wanted
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.schema.model_schema import canonical_text
@@ -88,7 +87,7 @@ def _records(kept: Sequence[dict[str, Any]], reading: Reading) -> Records:
     payload, schema = reading.payload, reading.schema
     fields = {column: field for field, column in payload.renames.items()}
     identity, moment = payload.id or _ID, payload.time or _TIME
-    names = sorted(wanted(reading) - {schema.id, schema.timestamp})
+    names = sorted(wanted(reading.schema) - {schema.id, schema.timestamp})
     values = {name: _column(kept, fields.get(name, name)) for name in names}
     times = [_plain(record.get(moment)) for record in kept]
     ids = [None if (found := record.get(identity)) is None else canonical_text(found) for record in kept]

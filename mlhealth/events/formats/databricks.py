@@ -7,17 +7,15 @@ export, a change feed on Kafka) or as an Arrow stream.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from mlhealth.events.arrow_stream import read_stream
 from mlhealth.events.formats.exchange import Exchange, ExchangeFormat
+from mlhealth.events.formats.requests import lines
 
 _ARROW_START = b"\xff\xff\xff\xff"
-_TIMES = ("timestamp_ms", "request_time")
-_IDS = ("client_request_id", "databricks_request_id")
 
 
 class DatabricksFormat(ExchangeFormat):
@@ -28,8 +26,7 @@ class DatabricksFormat(ExchangeFormat):
     def exchanges(self, value: bytes) -> list[Exchange | str]:
         if value.startswith(_ARROW_START):
             return [_exchange(row) for row in read_stream(value).to_pylist()]
-        lines = [line for line in value.split(b"\n") if line.strip()]
-        return [_line(line) for line in lines] or ["the message is empty"]
+        return [_line(line) for line in lines(value)] or ["the message is empty"]
 
 
 def _line(line: bytes) -> Exchange | str:
@@ -40,20 +37,27 @@ def _line(line: bytes) -> Exchange | str:
 
 
 def _exchange(row: object) -> Exchange | str:
-    if not isinstance(row, Mapping) or "request" not in row:
+    if not isinstance(row, dict) or "request" not in row:
         return "an object with request and response is needed"
     status = row.get("status_code")
     if status is not None and status not in {200, "200"}:
         return f"the request was not answered: status {str(status)[:10]}"
-    identity = next((str(row[name]) for name in _IDS if row.get(name)), None)
-    moment = next((row[name] for name in _TIMES if row.get(name) is not None), None)
+    identity = row.get("client_request_id") or row.get("databricks_request_id")
+    moment = row.get("timestamp_ms")
+    if moment is None:
+        moment = row.get("request_time")
     if not isinstance(moment, int | str | None):
         moment = str(moment)
     fraction = row.get("sampling_fraction")
     if fraction is not None and not isinstance(fraction, int | float):
         return "sampling_fraction: not a number"
-    fraction = None if fraction is None else float(fraction)
-    return Exchange(_body(row["request"]), _body(row.get("response")), identity, moment, fraction)
+    return Exchange(
+        _body(row["request"]),
+        _body(row.get("response")),
+        str(identity) if identity else None,
+        moment,
+        None if fraction is None else float(fraction),
+    )
 
 
 def _body(value: Any) -> object:

@@ -7,19 +7,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from mlhealth.errors import DataError
 from mlhealth.events.formats.answers import answer_columns
 from mlhealth.events.formats.base import Format, Reading
 from mlhealth.events.formats.forms import Form, Forms
 from mlhealth.events.formats.requests import request_columns
-from mlhealth.events.formats.tables import Fault, Records, decoded, empty, joined, places_of
+from mlhealth.events.formats.tables import (
+    Fault,
+    Records,
+    columns_of_numbers,
+    decoded,
+    empty,
+    joined,
+    places_of,
+    wanted,
+)  # fmt: skip
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
+from mlhealth.events.values import column_of
 
 Columns = Mapping[str, Sequence[Any]]
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 """What a body that is not of the expected shape can make a parser raise."""
 _NESTED = {dict, list}
+_AT_ONCE = 512
+"""Rows of which columns are made at once."""
+_Place = tuple[int, int, int]
+"""Of an exchange: its message's position, its first row there, which of the message's exchanges it is."""
 
 
 class Exchange(NamedTuple):
@@ -52,81 +69,73 @@ class ExchangeFormat(Format):
                 found = [_reason(error)]
             row = 0
             for number, exchange in enumerate(found):
-                n = together.add((position, row, number), exchange)
-                row += n or apart.add(position, row, exchange)
+                place = position, row, number
+                row += together.add(place, exchange) or apart.add(place, exchange)
         parts, left = together.results(messages)
-        for position, row, number in left:
-            apart.add(position, row, self.exchanges(messages.values[position])[number])
-        if apart.faults or apart.places.rows or not parts:
-            parts.append(apart.result(messages))
-        return joined(parts, reading.schema)
-
-
-_Place = tuple[int, int, int]
-"""Of an exchange: its message's position, its first row there, which of the message's exchanges it is."""
-
-
-class _Places:
-    """Where exchanges lie, and what their logs say of them."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._positions: list[int] = []
-        self._firsts: list[int] = []
-        self._counts: list[int] = []
-        self._ids: list[str | None] = []
-        self._times: list[str | int | None] = []
-        self._fractions: list[float | None] = []
-
-    def add(self, position: int, row: int, n: int, exchange: Exchange) -> None:
-        """Add an exchange of n rows, the first of which is `row` of its message."""
-        self._positions.append(position)
-        self._firsts.append(row)
-        self._counts.append(n)
-        self.rows += n
-        if n == 1:
-            self._ids.append(exchange.id)
-            self._times.append(exchange.time)
-            self._fractions.append(exchange.fraction)
-            return
-        self._ids += [None if exchange.id is None else f"{exchange.id}-{i}" for i in range(n)]
-        self._times += [exchange.time] * n
-        self._fractions += [exchange.fraction] * n
-
-    def records(self, columns: Columns, faults: Sequence[Fault] = ()) -> Records:
-        """Return the events whose columns these are."""
-        message, row = places_of(self._counts, self._positions)
-        row = row + places_of(self._counts, self._firsts)[0]
-        fractions = None if set(self._fractions) <= {None, 1.0} else self._fractions
-        return Records(columns, message, row, faults, self._times, self._ids, fractions)
+        for place in left:
+            apart.add(place, self.exchanges(messages.values[place[0]])[place[2]])
+        return joined([*parts, *apart.results(messages, needed=not parts)], reading.schema)
 
 
 @dataclass
-class _Group:
-    """Exchanges whose requests are of one form, and whose answers are."""
+class _Places:
+    """Where exchanges lie, how many rows each has, and what their logs say of them."""
 
-    request: Form
-    answer: Form
-    asked: list[Sequence[Any]] = field(default_factory=list)
-    told: list[Sequence[Any]] = field(default_factory=list)
-    lying: list[_Place] = field(default_factory=list)
-    places: _Places = field(default_factory=_Places)
+    rows: int = 0
+    found: list[tuple[_Place, int, str | None, str | int | None, float | None]] = field(default_factory=list)
+
+    def add(self, place: _Place, n: int, exchange: Exchange) -> None:
+        """Add an exchange of n rows."""
+        self.rows += n
+        self.found.append((place, n, exchange.id, exchange.time, exchange.fraction))
+
+    def extend(self, more: _Places) -> None:
+        """Add what another holds."""
+        self.rows += more.rows
+        self.found += more.found
+
+    def records(self, columns: Mapping[str, Any], faults: Sequence[Fault] = ()) -> Records:
+        """Return the events whose columns these are."""
+        places, counts, ids, times, fractions = map(list, zip(*self.found, strict=True))
+        positions, firsts, _ = zip(*places, strict=True)
+        message, row = places_of(counts, positions)
+        row = row + np.repeat(np.array(firsts, dtype=np.int64), counts)
+        if self.rows != len(counts):
+            ids = [name for identity, n in zip(ids, counts, strict=True) for name in _row_ids(identity, n)]
+            times = [moment for moment, n in zip(times, counts, strict=True) for _ in range(n)]
+            fractions = [fraction for fraction, n in zip(fractions, counts, strict=True) for _ in range(n)]
+        sampled = not set(fractions) <= {None, 1.0}
+        return Records(columns, message, row, faults, times, ids, fractions if sampled else None)
+
+
+class _Group:
+    """Exchanges whose requests are of one form, and whose answers are: their values, until they are columns."""
+
+    def __init__(self, request: Form, answer: Form) -> None:
+        self.request, self.answer = request, answer
+        self.asked: list[Sequence[Any]] = []
+        self.told: list[Sequence[Any]] = []
+        self.places = _Places()
 
 
 class _Together:
-    """Exchanges that can be read many at once."""
+    """Exchanges that can be read many at once.
+
+    Only their values are kept, and those until they are so many that a column of them is worth it: more parsed bodies,
+    held at once, would keep the garbage collector busy and leave the processor's cache.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._wanted = wanted(reading)
+        self._wanted = wanted(reading.schema)
+        self._numbers = columns_of_numbers(reading.schema)
         self._forms = Forms()
         self._groups: dict[tuple[Form, Form], _Group] = {}
+        self._tables: dict[tuple[tuple[str, pa.DataType], ...], tuple[list[pa.Table], _Places]] = {}
+        self._left: list[_Place] = []
 
     def add(self, place: _Place, exchange: Exchange | str) -> int:
-        """Add an exchange and return how many rows it has; 0 for one that must be read by itself.
-
-        Only its values are kept: many parsed bodies, held at once, would keep the garbage collector busy.
-        """
+        """Add an exchange and return how many rows it has; 0 for one that must be read by itself."""
         if isinstance(exchange, str):
             return 0
         try:
@@ -141,27 +150,36 @@ class _Together:
             group = self._groups[key] = _Group(*key)
         group.asked += request[1]
         group.told += answer[1]
-        group.lying.append(place)
-        group.places.add(place[0], place[1], len(request[1]), exchange)
+        group.places.add(place, len(request[1]), exchange)
+        if len(group.asked) >= _AT_ONCE:
+            self._read(self._groups.pop(key))
         return len(request[1])
 
-    def results(self, messages: Messages) -> tuple[list[Decoded], list[_Place]]:
-        """Return the events, group by group, and the exchanges of groups in which anything is wrong."""
-        found: list[Decoded] = []
-        left: list[_Place] = []
-        for group in self._groups.values():
-            try:
-                columns = self._columns(group)
-            except (DataError, *BROKEN):
-                left += group.lying
-                continue
-            found.append(decoded(messages, self._reading.schema, group.places.records(columns)))
-        return found, left
+    def _read(self, group: _Group) -> None:
+        """Make columns of a group; where anything is wrong with them, its exchanges are left to be read one by one."""
+        try:
+            asked = self._forms.request_columns(group.request, group.asked, self._reading)
+            told = self._forms.answer_columns(group.answer, group.told, self._reading)
+            _, found = _checked({**asked, **told}, self._wanted)
+        except (DataError, *BROKEN):
+            self._left += [found[0] for found in group.places.found]
+            return
+        columns = {name: column_of(values, number=name in self._numbers) for name, values in found.items()}
+        types = tuple((name, column.type) for name, column in columns.items())
+        tables, places = self._tables.setdefault(types, ([], _Places()))
+        tables.append(pa.table(columns))
+        places.extend(group.places)
 
-    def _columns(self, group: _Group) -> Columns:
-        asked = self._forms.request_columns(group.request, group.asked, self._reading)
-        told = self._forms.answer_columns(group.answer, group.told, self._reading)
-        return _checked({**asked, **told}, self._wanted)[1]
+    def results(self, messages: Messages) -> tuple[list[Decoded], list[_Place]]:
+        """Return the events, those of one kind of columns together, and the exchanges that were left."""
+        for group in self._groups.values():
+            self._read(group)
+        schema, parts = self._reading.schema, []
+        for tables, places in self._tables.values():
+            table = pa.concat_tables(tables).combine_chunks()
+            columns = dict(zip(table.column_names, table.columns, strict=True))
+            parts.append(decoded(messages, schema, places.records(columns)))
+        return parts, self._left
 
 
 class _Apart:
@@ -169,27 +187,27 @@ class _Apart:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._wanted = wanted(reading)
+        self._wanted = wanted(reading.schema)
         self._columns: dict[str, list[Any]] = {}
-        self.places = _Places()
-        self.faults: list[Fault] = []
+        self._places = _Places()
+        self._faults: list[Fault] = []
 
-    def add(self, position: int, row: int, exchange: Exchange | str) -> int:
-        """Add an exchange, the first of whose rows is `row` of its message; return how many rows it has."""
+    def add(self, place: _Place, exchange: Exchange | str) -> int:
+        """Add an exchange; return how many rows it has."""
         if isinstance(exchange, str):
-            self.faults.append((position, row, exchange))
+            self._faults.append((place[0], place[1], exchange))
             return 1
         try:
-            n, columns = columns_of(exchange, self._reading, self._wanted)
+            n, columns = _columns_of(exchange, self._reading, self._wanted)
         except (DataError, *BROKEN) as error:
-            self.faults.append((position, row, _reason(error)))
+            self._faults.append((place[0], place[1], _reason(error)))
             return 1
         self._extend(n, columns)
-        self.places.add(position, row, n, exchange)
+        self._places.add(place, n, exchange)
         return n
 
     def _extend(self, n: int, columns: Columns) -> None:
-        rows = self.places.rows
+        rows = self._places.rows
         for name, values in columns.items():
             known = self._columns.get(name)
             if known is None:
@@ -199,14 +217,15 @@ class _Apart:
             if len(known) < rows + n:
                 known.extend([None] * (rows + n - len(known)))
 
-    def result(self, messages: Messages) -> Decoded:
-        """Return everything that was added."""
-        if not self.places.rows:
-            return empty(messages, self._reading.schema, self.faults)
-        return decoded(messages, self._reading.schema, self.places.records(self._columns, self.faults))
+    def results(self, messages: Messages, *, needed: bool) -> list[Decoded]:
+        """Return everything that was added; nothing if that is nothing, unless an empty batch is needed."""
+        schema = self._reading.schema
+        if self._places.rows:
+            return [decoded(messages, schema, self._places.records(self._columns, self._faults))]
+        return [empty(messages, schema, self._faults)] if self._faults or needed else []
 
 
-def columns_of(exchange: Exchange, reading: Reading, names: frozenset[str]) -> tuple[int, Columns]:
+def _columns_of(exchange: Exchange, reading: Reading, names: frozenset[str]) -> tuple[int, Columns]:
     """Return the rows of an exchange, and its columns of these names, all of that length.
 
     Raises DataError or `BROKEN`. Whatever else is there is not looked at, and no reason names it.
@@ -216,7 +235,7 @@ def columns_of(exchange: Exchange, reading: Reading, names: frozenset[str]) -> t
 
 
 def _checked(found: Columns, names: frozenset[str]) -> tuple[int, Columns]:
-    """Return how many rows columns have, and those of these names."""
+    """Return how many rows columns have, and those of these names; raises DataError."""
     columns = {name: values for name, values in found.items() if name in names}
     if not columns:
         raise DataError("neither request nor response has a column that the schema names")
@@ -231,9 +250,10 @@ def _checked(found: Columns, names: frozenset[str]) -> tuple[int, Columns]:
     return rows, columns
 
 
-def wanted(reading: Reading) -> frozenset[str]:
-    """Return every column that a schema reads from an event."""
-    return frozenset(reading.schema.columns)
+def _row_ids(identity: str | None, n: int) -> list[str | None]:
+    if identity is None:
+        return [None] * n
+    return [identity] if n == 1 else [f"{identity}-{i}" for i in range(n)]
 
 
 def _reason(error: Exception) -> str:

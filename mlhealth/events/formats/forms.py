@@ -25,12 +25,8 @@ _DATA = itemgetter("data")
 _NAMED, _ROWS, _VALUES, _SPLIT, _TENSORS = "named", "rows", "values", "split", "tensors"
 
 
-class Form(NamedTuple):
-    """`kind` of body, under which `part` of it the rows are, and what else is the same in all bodies of the form."""
-
-    kind: str
-    part: str
-    names: tuple[Any, ...]
+Form = tuple[str, str, tuple[Any, ...]]
+"""The kind of body, under which part of it the rows are, and what else is the same in all bodies of the form."""
 
 
 class Tensors(NamedTuple):
@@ -60,7 +56,7 @@ class Forms:
                 return _rows(part, body[part])
         if "inputs" in body:
             return self._tensor_rows("inputs", body["inputs"])
-        return Form(_NAMED, "", tuple(body)), [tuple(body.values())]
+        return (_NAMED, "", tuple(body)), [tuple(body.values())]
 
     def answer(self, body: Any) -> tuple[Form, Rows] | None:
         """Return the same of a response."""
@@ -72,7 +68,7 @@ class Forms:
             return self._tensor_rows("outputs", body["outputs"])
         if "predictions" in body:
             return _rows("predictions", body["predictions"])
-        return Form(_NAMED, "", tuple(body)), [tuple(body.values())]
+        return (_NAMED, "", tuple(body)), [tuple(body.values())]
 
     def _tensor_rows(self, part: str, tensors: Sequence[Mapping[str, Any]]) -> tuple[Form, Rows] | None:
         number = self._number(list(map(_SPECIFICATION, tensors)))
@@ -84,7 +80,7 @@ class Forms:
             values = [list(chain.from_iterable(data)) for data in values]
         if list(map(len, values)) != known.widths:
             return None
-        return Form(_TENSORS, part, (number,)), [list(chain.from_iterable(values))]
+        return (_TENSORS, part, (number,)), [list(chain.from_iterable(values))]
 
     def _number(self, specification: list[Any]) -> int | None:
         """Return by which number a specification is known; None for one too many."""
@@ -99,25 +95,29 @@ class Forms:
 
     def request_columns(self, form: Form, rows: Rows, reading: Reading) -> Columns:
         """Return the columns of many requests of one form; raises DataError or what parsers do."""
-        if form.kind == _NAMED:
-            names = reading.payload.inputs
-            return {names.get(name, name): values for name, values in _named(form, rows).items()}
-        if form.kind == _SPLIT:
-            return request_columns({_SPLITS: {"columns": form.names, "data": rows}}, reading)
+        kind, _, names = form
+        if kind == _NAMED:
+            renames = reading.payload.inputs
+            columns = zip(*rows, strict=True)
+            return {renames.get(name, name): values for name, values in zip(names, columns, strict=True)}
+        if kind == _SPLIT:
+            return request_columns({_SPLITS: {"columns": names, "data": rows}}, reading)
         return request_columns(self._body(form, rows), reading)
 
     def answer_columns(self, form: Form, rows: Rows, reading: Reading) -> Columns:
         """Return the same of many responses."""
-        if form.kind == _NAMED:
-            return answer_columns({"predictions": _named(form, rows)}, reading)
+        if form[0] == _NAMED:
+            columns = map(list, zip(*rows, strict=True))
+            return answer_columns({"predictions": dict(zip(form[2], columns, strict=True))}, reading)
         return answer_columns(self._body(form, rows), reading)
 
     def _body(self, form: Form, rows: Rows) -> object:
-        if form.kind == _TENSORS:
-            tensors = self._tensors[form.names[0]]
-            return {form.part: [] if tensors is None else _together(tensors, rows)}
-        found = list(chain.from_iterable(rows)) if form.kind == _VALUES else rows
-        return {form.part: found} if form.part else found
+        kind, part, names = form
+        if kind == _TENSORS:
+            tensors = self._tensors[names[0]]
+            return {part: [] if tensors is None else _together(tensors, rows)}
+        found = list(chain.from_iterable(rows)) if kind == _VALUES else rows
+        return {part: found} if part else found
 
 
 _SPLITS = "dataframe_split"
@@ -127,7 +127,7 @@ def _split(split: Mapping[str, Any]) -> tuple[Form, Rows] | None:
     names, rows = split["columns"], split["data"]
     if not rows or not _are_lists(rows, len(names)) or len(set(names)) < len(names):
         return None
-    return Form(_SPLIT, "", tuple(names)), rows
+    return (_SPLIT, "", tuple(names)), rows
 
 
 def _rows(part: str, rows: Any) -> tuple[Form, Rows] | None:
@@ -138,16 +138,16 @@ def _rows(part: str, rows: Any) -> tuple[Form, Rows] | None:
         names = tuple(first)
         if not names or (len(rows) > 1 and any(tuple(row) != names for row in rows)):
             return None
-        return Form(_NAMED, part, names), [tuple(row.values()) for row in rows]
+        return (_NAMED, part, names), [tuple(row.values()) for row in rows]
     if not isinstance(first, list):
         kinds = set(map(type, rows))
         single = kinds.isdisjoint((list, dict))
-        return (Form(_VALUES, part, (float in kinds,)), [(value,) for value in rows]) if single else None
+        return ((_VALUES, part, (float in kinds,)), [(value,) for value in rows]) if single else None
     if not first or not _are_lists(rows, len(first)):
         return None
     # one column without a name is a class or a score: whether there are fractions tells which
     fractions = len(first) == 1 and any(isinstance(row[0], float) for row in rows)
-    return Form(_ROWS, part, (len(first), fractions)), rows
+    return (_ROWS, part, (len(first), fractions)), rows
 
 
 def _are_lists(rows: Sequence[Any], width: int) -> bool:
@@ -164,10 +164,6 @@ def _tensors_of(specification: list[Any]) -> Tensors | None:
         ):
             return None
     return Tensors(specification, [prod(shape) for _, _, shape in specification])
-
-
-def _named(form: Form, rows: Rows) -> dict[str, list[Any]]:
-    return dict(zip(form.names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def _together(tensors: Tensors, rows: Rows) -> list[dict[str, Any]]:

@@ -14,8 +14,7 @@ import pyarrow as pa
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events import json
 from mlhealth.events.formats.base import Format, Reading, SchemaSource, WriterSchema
-from mlhealth.events.formats.exchange import wanted
-from mlhealth.events.formats.tables import Fault, Records, decoded, empty, joined
+from mlhealth.events.formats.tables import Fault, Records, decoded, empty, joined, wanted
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 
@@ -97,7 +96,7 @@ def fields(reading: Reading) -> tuple[str, ...]:
     payload = reading.payload
     renames = tuple(sorted(payload.renames.items()))
     extra = tuple(name for name in (payload.id, payload.time) if name is not None)
-    return _fields(wanted(reading), renames, extra)
+    return _fields(wanted(reading.schema), renames, extra)
 
 
 def _decoded(messages: Messages, reading: Reading, at: Sequence[int], found: Extracted) -> Decoded:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from mlhealth.events.formats.exchange import Exchange, ExchangeFormat
+from mlhealth.events.formats.requests import lines
 
 
 class InferenceFormat(ExchangeFormat):
@@ -19,7 +20,7 @@ class InferenceFormat(ExchangeFormat):
     name = "inference"
 
     def exchanges(self, value: bytes) -> list[Exchange | str]:
-        return [_exchange(line) for line in value.split(b"\n") if line.strip()] or ["the message is empty"]
+        return [_exchange(line) for line in lines(value)] or ["the message is empty"]
 
 
 def _exchange(line: bytes) -> Exchange | str:

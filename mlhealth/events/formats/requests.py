@@ -40,6 +40,13 @@ def request_columns(body: object, reading: Reading) -> Columns:
     return {names.get(key, key): [value] for key, value in body.items()}
 
 
+def lines(value: bytes) -> list[bytes]:
+    """Return the lines of a message that hold anything."""
+    if value[:1] == b"{" and b"\n" not in value:
+        return [value]
+    return [line for line in value.split(b"\n") if line.strip()]
+
+
 def csv_rows(text: str) -> list[list[str]]:
     """Return the rows of CSV text, all cells as texts."""
     try:

@@ -10,6 +10,7 @@ import orjson
 
 from mlhealth.errors import DataError
 from mlhealth.events.formats.exchange import Exchange, ExchangeFormat
+from mlhealth.events.formats.requests import lines
 
 
 class SagemakerFormat(ExchangeFormat):
@@ -18,8 +19,7 @@ class SagemakerFormat(ExchangeFormat):
     name = "sagemaker"
 
     def exchanges(self, value: bytes) -> list[Exchange | str]:
-        lines = [line for line in value.split(b"\n") if line.strip()]
-        return [_exchange(line) for line in lines] or ["the message is empty"]
+        return [_exchange(line) for line in lines(value)] or ["the message is empty"]
 
 
 def _exchange(line: bytes) -> Exchange | str:
@@ -50,7 +50,7 @@ def _part(captured: dict[str, Any]) -> object:
     if not isinstance(data, str):
         return data
     if encoding == "JSON" or "json" in kind:
-        lines = [line for line in data.splitlines() if line.strip()]
-        bodies = [orjson.loads(line) for line in lines] if "jsonlines" in kind else [orjson.loads(data)]
+        texts = [text for text in data.splitlines() if text.strip()]
+        bodies = [orjson.loads(text) for text in texts] if "jsonlines" in kind else [orjson.loads(data)]
         return bodies if len(bodies) > 1 else bodies[0]
     return data

@@ -47,7 +47,7 @@ def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decode
     message = records.message
     origin = Origin(places, messages.index[message], messages.offsets[message], records.row)
     default = messages.timestamps[message]
-    numbers = _numbers(schema)
+    numbers = columns_of_numbers(schema)
     columns = {name: _column(values, number=name in numbers) for name, values in records.values.items()}
     if records.times is not None and (schema.timestamp is None or schema.timestamp not in columns):
         micros = _micros(records.times, default)
@@ -71,6 +71,11 @@ def empty(messages: Messages, schema: ModelSchema, faults: Sequence[Fault] = ())
         {schema.prediction: ()}, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), faults
     )
     return decoded(messages, schema, nothing)
+
+
+def wanted(schema: ModelSchema) -> frozenset[str]:
+    """Return every column that a schema reads from an event."""
+    return frozenset(schema.columns)
 
 
 def places_of(counts: Sequence[int], positions: Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -100,7 +105,7 @@ def _column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) ->
     return pa.array(values) if isinstance(values, np.ndarray) else column_of(values, number=number)
 
 
-def _numbers(schema: ModelSchema) -> frozenset[str]:
+def columns_of_numbers(schema: ModelSchema) -> frozenset[str]:
     """Return the columns in which a boolean is a wrong type."""
     found = {feature.name for feature in schema.features if _is_number(feature)} | set(schema.scores)
     return frozenset(found if schema.is_classification else found | {schema.prediction})
