@@ -112,10 +112,11 @@ def _most_probable(columns: Mapping[str, Sequence[Any]], schema: ModelSchema) ->
 
 def _numbers(row: list[str]) -> list[Any]:
     """Return CSV cells, those that are written as fractions as numbers."""
-    return [_fraction(cell) for cell in row]
+    return [fraction(cell) for cell in row]
 
 
-def _fraction(cell: str) -> str | float:
+def fraction(cell: str) -> str | float:
+    """Return a CSV cell, as a number where it is written as a fraction."""
     try:
         return float(cell) if not cell.lstrip("+-").isdigit() else cell
     except ValueError:

@@ -18,16 +18,16 @@ from mlhealth.events.formats.requests import request_columns
 from mlhealth.events.formats.tables import (
     Fault,
     Records,
+    column,
     columns_of_numbers,
     decoded,
     empty,
     joined,
     places_of,
     wanted,
-)  # fmt: skip
+)
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
-from mlhealth.events.values import column_of
 
 Columns = Mapping[str, Sequence[Any]]
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
@@ -164,8 +164,8 @@ class _Together:
         except (DataError, *BROKEN):
             self._left += [found[0] for found in group.places.found]
             return
-        columns = {name: column_of(values, number=name in self._numbers) for name, values in found.items()}
-        types = tuple((name, column.type) for name, column in columns.items())
+        columns = {name: column(values, number=name in self._numbers) for name, values in found.items()}
+        types = tuple((name, found.type) for name, found in columns.items())
         tables, places = self._tables.setdefault(types, ([], _Places()))
         tables.append(pa.table(columns))
         places.extend(group.places)
@@ -244,10 +244,14 @@ def _checked(found: Columns, names: frozenset[str]) -> tuple[int, Columns]:
     odd = next((name for name, length in lengths.items() if length != rows), None)
     if odd is not None:
         raise DataError(f"{odd}: {lengths[odd]} values where other columns have {rows}")
-    nested = next((n for n, values in columns.items() if not _NESTED.isdisjoint(map(type, values))), None)
+    nested = next((n for n, values in columns.items() if _is_nested(values)), None)
     if nested is not None:
         raise DataError(f"{nested}: a single value is needed")
     return rows, columns
+
+
+def _is_nested(values: Sequence[Any] | pa.ChunkedArray) -> bool:
+    return not isinstance(values, pa.ChunkedArray) and not _NESTED.isdisjoint(map(type, values))
 
 
 def _row_ids(identity: str | None, n: int) -> list[str | None]:

@@ -13,16 +13,16 @@ from math import prod
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from mlhealth.events.formats.answers import answer_columns
+from mlhealth.events.formats.answers import answer_columns, fraction
 from mlhealth.events.formats.base import Reading
-from mlhealth.events.formats.requests import request_columns
+from mlhealth.events.formats.requests import csv_columns, request_columns
 
-Columns = Mapping[str, Sequence[Any]]
-Rows = Sequence[Sequence[Any]]
+Rows = Sequence[Any]
+"""Each a sequence of values, or a line of CSV."""
 _MOST_SPECIFICATIONS = 32
 _SPECIFICATION = itemgetter("name", "datatype", "shape")
 _DATA = itemgetter("data")
-_NAMED, _ROWS, _VALUES, _SPLIT, _TENSORS = "named", "rows", "values", "split", "tensors"
+_NAMED, _ROWS, _VALUES, _SPLIT, _TENSORS, _LINES = "named", "rows", "values", "split", "tensors", "lines"
 
 
 Form = tuple[str, str, tuple[Any, ...]]
@@ -47,6 +47,8 @@ class Forms:
         """Return the form of a request and its rows, None where it has none of these; may raise what parsers do."""
         if isinstance(body, list):
             return _rows("", body)
+        if isinstance(body, str):
+            return _line(body, ())
         if not isinstance(body, dict):
             return None
         if "dataframe_split" in body:
@@ -62,6 +64,8 @@ class Forms:
         """Return the same of a response."""
         if isinstance(body, list):
             return _rows("predictions", body)
+        if isinstance(body, str):
+            return _line(body, (body.count(","), isinstance(fraction(body), float)))
         if not isinstance(body, dict):
             return None
         if "outputs" in body:
@@ -93,9 +97,11 @@ class Forms:
         self._tensors.append(_tensors_of(specification))
         return len(self._specifications) - 1
 
-    def request_columns(self, form: Form, rows: Rows, reading: Reading) -> Columns:
+    def request_columns(self, form: Form, rows: Rows, reading: Reading) -> Mapping[str, Any]:
         """Return the columns of many requests of one form; raises DataError or what parsers do."""
         kind, _, names = form
+        if kind == _LINES:
+            return csv_columns(rows, reading)
         if kind == _NAMED:
             renames = reading.payload.inputs
             columns = zip(*rows, strict=True)
@@ -104,8 +110,10 @@ class Forms:
             return request_columns({_SPLITS: {"columns": names, "data": rows}}, reading)
         return request_columns(self._body(form, rows), reading)
 
-    def answer_columns(self, form: Form, rows: Rows, reading: Reading) -> Columns:
+    def answer_columns(self, form: Form, rows: Rows, reading: Reading) -> Mapping[str, Any]:
         """Return the same of many responses."""
+        if form[0] == _LINES:
+            return answer_columns("\n".join(rows), reading)
         if form[0] == _NAMED:
             columns = map(list, zip(*rows, strict=True))
             return answer_columns({"predictions": dict(zip(form[2], columns, strict=True))}, reading)
@@ -148,6 +156,14 @@ def _rows(part: str, rows: Any) -> tuple[Form, Rows] | None:
     # one column without a name is a class or a score: whether there are fractions tells which
     fractions = len(first) == 1 and any(isinstance(row[0], float) for row in rows)
     return (_ROWS, part, (len(first), fractions)), rows
+
+
+def _line(text: str, alike: tuple[Any, ...]) -> tuple[Form, Rows] | None:
+    """Return one line of CSV as a row, None for more than one and for those with quotes."""
+    line = text.rstrip("\r\n")
+    if '"' in line or len(line.splitlines()) != 1:
+        return None
+    return (_LINES, "", alike), [line]
 
 
 def _are_lists(rows: Sequence[Any], width: int) -> bool:

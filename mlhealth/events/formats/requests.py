@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
 from mlhealth.errors import DataError
 from mlhealth.events.formats.base import Reading
+from mlhealth.events.formats.tables import columns_of_numbers
 from mlhealth.events.formats.tensors import named, row_columns, tensor
 
 Columns = Mapping[str, Sequence[Any]]
@@ -53,6 +58,28 @@ def csv_rows(text: str) -> list[list[str]]:
         return [row for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:
         raise DataError(f"not valid CSV: {error}") from None
+
+
+def csv_columns(texts: Sequence[str], reading: Reading) -> Mapping[str, pa.ChunkedArray]:
+    """Return the columns of CSV lines without quotes, one row each; raises DataError or ValueError for any others."""
+    order, schema = reading.payload.features or reading.schema.feature_names, reading.schema
+    numbers = columns_of_numbers(schema)
+    content = "\n".join(texts).encode()
+    if content.startswith(BOM_UTF8):
+        raise DataError("a byte order mark is no CSV")
+    table = arrow_csv.read_csv(
+        pa.BufferReader(content),
+        arrow_csv.ReadOptions(use_threads=False, column_names=order, block_size=len(content) + 1),
+        arrow_csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+        arrow_csv.ConvertOptions(
+            column_types={name: pa.float64() if name in numbers else pa.string() for name in order},
+            null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )
+    if table.num_rows != len(texts):
+        raise DataError(f"{table.num_rows} rows of CSV in {len(texts)} lines")
+    return dict(zip(order, table.columns, strict=True))
 
 
 def _inputs(inputs: object, order: Sequence[str], names: Mapping[str, str]) -> Columns:

@@ -48,7 +48,7 @@ def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decode
     origin = Origin(places, messages.index[message], messages.offsets[message], records.row)
     default = messages.timestamps[message]
     numbers = columns_of_numbers(schema)
-    columns = {name: _column(values, number=name in numbers) for name, values in records.values.items()}
+    columns = {name: column(values, number=name in numbers) for name, values in records.values.items()}
     if records.times is not None and (schema.timestamp is None or schema.timestamp not in columns):
         micros = _micros(records.times, default)
         if schema.timestamp is None:
@@ -99,7 +99,8 @@ def joined(parts: Sequence[Decoded], schema: ModelSchema) -> Decoded:
     return Decoded(batch, message, rejections)
 
 
-def _column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) -> pa.Array | pa.ChunkedArray:
+def column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) -> pa.Array | pa.ChunkedArray:
+    """Return values as an Arrow column; `number`: whether a boolean is of a wrong type."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     return pa.array(values) if isinstance(values, np.ndarray) else column_of(values, number=number)
