@@ -2,7 +2,9 @@
 
 An input is a good message with bytes changed, cut, doubled or spliced with another's, or with a JSON value replaced by
 an odd one; one in sixteen is random bytes. An input whose rejections were not seen before joins the corpus. Inputs are
-decoded many at a time, as the worker does; where that raises or is slow, each is decoded by itself to find which.
+decoded many at a time, as the worker does, and in every other batch among good messages or values only are odd: what
+reads many alike messages at once must meet them too. Where a batch raises or is slow, each is decoded by itself to find
+which.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ START = 1_767_225_600_000_000
 AT_ONCE = 128
 LONGEST = 20_000
 CORPUS = 2_000
+_HARMS = (1.0, 1.0, 0.3, 0.02)
 SLOW_SECONDS = 0.25
 """More for one message, of at most `LONGEST` bytes, is a slow case."""
 _TOKENS = (
@@ -114,7 +117,8 @@ class Fuzzer:
 
     def __init__(self, name: str, seed: int = 0) -> None:
         self._rng = random.Random(f"{name}{seed}")
-        self._corpus = [value for part in range(4) for value in WRITERS[name](events(4, part), LOANS)]
+        self._good = [value for part in range(4) for value in WRITERS[name](events(4, part), LOANS)]
+        self._corpus = list(self._good)
         self._is_paired = formats()[name].is_paired
         self.found = Found(name)
 
@@ -122,8 +126,16 @@ class Fuzzer:
         """Send so many inputs more, or as many as there is time for; return what all came to so far."""
         end = self.found.inputs + inputs
         while self.found.inputs < end and not until():
-            self._batch([self._input() for _ in range(min(AT_ONCE, end - self.found.inputs))])
+            self._batch(self.inputs(min(AT_ONCE, end - self.found.inputs), self._rng.choice(_HARMS)))
         return self.found
+
+    def inputs(self, count: int, harm: float) -> list[bytes]:
+        """Return messages, so large a share of which is damaged; of the others only values are odd, or nothing is."""
+        return [self._input() if self._rng.random() < harm else self._odd() for _ in range(count)]
+
+    def _odd(self) -> bytes:
+        value = self._rng.choice(self._good)
+        return _replaced(value, self._rng) if self._rng.random() < 1 / 4 else value
 
     def _input(self) -> bytes:
         if self._rng.random() < 1 / 16:

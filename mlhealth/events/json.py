@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mlhealth.events.batch import EventBatch
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import ID_FIELD, Origin, normalise
-from mlhealth.events.values import column_of
+from mlhealth.events.values import column_of, columns_of_numbers
 from mlhealth.records import Rejection
 from mlhealth.schema.model_schema import ModelSchema, Storage
 
@@ -140,7 +140,7 @@ def _many_per_message(values: Sequence[bytes], schema: ModelSchema, wanted: Sequ
 def _table(joined: bytes, first: bytes, schema: ModelSchema, wanted: Sequence[str]) -> pa.Table | None:
     """Return the objects in lines of JSON, of which `first` is one, in the types that the schema wants."""
     fields = typed_fields(first, schema, wanted)
-    if fields is None:
+    if fields is None or not _is_text(joined):
         return None
     try:
         table = arrow_json.read_json(
@@ -152,6 +152,18 @@ def _table(joined: bytes, first: bytes, schema: ModelSchema, wanted: Sequence[st
         return None
     own = {*schema.feature_names, *schema.scores, schema.prediction}
     return table.select([n for n in fields.names if n in own or table.column(n).null_count < table.num_rows])
+
+
+def _is_text(joined: bytes) -> bool:
+    """Whether bytes are UTF-8, which Arrow's parser takes for granted."""
+    if joined.isascii():
+        return True
+    ends = pa.py_buffer(np.array([0, len(joined)], dtype=np.int64))
+    try:
+        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(joined)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _positions(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -200,10 +212,7 @@ def _one_by_one(values: Sequence[bytes], schema: ModelSchema, wanted: Sequence[s
             elif not isinstance(event, str):
                 events.append(event)
                 places.append((i, j))
-    numbers = {
-        f.name for f in schema.features if f.name in schema.numeric and f.storage is not Storage.BOOLEAN
-    }
-    numbers |= set(schema.scores) | (set() if schema.is_classification else {schema.prediction})
+    numbers = columns_of_numbers(schema)
     columns = {
         name: column_of([event.get(name) for event in events], number=name in numbers)
         for name in wanted

@@ -17,7 +17,7 @@ UNKNOWN = np.iinfo(np.int64).min
 """Stands for a time that is missing or cannot be read."""
 
 _OFFSET = re.compile(r"(Z|[+-]\d\d(:?\d\d)?)\s*$")
-_NUMERIC = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+_NUMERIC = re.compile(r"\s*-?\d+(\.\d+)?(e[+-]?\d+)?\s*", re.IGNORECASE)
 _LIMITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (np.inf, 1e-3))
 """Below which magnitude a number counts seconds, milliseconds, microseconds, nanoseconds; and its microseconds.
 

@@ -6,6 +6,7 @@ Field numbers are those of the protocol's published `open_inference_grpc.proto`.
 from __future__ import annotations
 
 from functools import cache
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,20 @@ _CONTENTS = (
     ("fp64_contents", _Field.TYPE_DOUBLE),
     ("bytes_contents", _Field.TYPE_BYTES),
 )
-_RAW = {
-    "BOOL": "?", "INT8": "i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8", "UINT8": "u1", "UINT16": "<u2",
-    "UINT32": "<u4", "UINT64": "<u8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
+_FIELD_NAMES = tuple(name for name, _ in _CONTENTS)
+_FIELDS = {
+    "BOOL": "bool_contents", "INT8": "int_contents", "INT16": "int_contents", "INT32": "int_contents",
+    "INT64": "int64_contents", "UINT8": "uint_contents", "UINT16": "uint_contents", "UINT32": "uint_contents",
+    "UINT64": "uint64_contents", "FP32": "fp32_contents", "FP64": "fp64_contents",
 }  # fmt: skip
+"""In which field each datatype's values are."""
+_RAW = {
+    "BOOL": "?", "INT8": "<b", "INT16": "<h", "INT32": "<i", "INT64": "<q", "UINT8": "<B", "UINT16": "<H",
+    "UINT32": "<I", "UINT64": "<Q", "FP16": "<e", "FP32": "<f", "FP64": "<d",
+}  # fmt: skip
+_SINGLE = {datatype: Struct(kind) for datatype, kind in _RAW.items()}
+_MANY = {datatype: np.dtype(kind) for datatype, kind in _RAW.items()}
+"""How one raw value, and how many, are read."""
 
 
 def request_body(data: bytes) -> dict[str, Any]:
@@ -68,7 +79,7 @@ def _body(message: Any, part: str, tensors: Any, raw: Any) -> dict[str, Any]:
             "name": tensor.name,
             "datatype": tensor.datatype,
             "shape": list(tensor.shape),
-            "data": _raw(tensor.datatype, raw[i]) if raw else _typed(tensor.contents),
+            "data": _raw(tensor.datatype, raw[i]) if raw else _typed(tensor.datatype, tensor.contents),
         }
         for i, tensor in enumerate(tensors)
     ]
@@ -76,23 +87,26 @@ def _body(message: Any, part: str, tensors: Any, raw: Any) -> dict[str, Any]:
     return body
 
 
-def _typed(contents: Any) -> list[Any]:
-    for name, kind in _CONTENTS:
+def _typed(datatype: str, contents: Any) -> list[Any]:
+    """Return the values of typed contents: of the field for the datatype, or whichever other holds any."""
+    first = _FIELDS.get(datatype, "bytes_contents")
+    for name in (first, *_FIELD_NAMES):
         values = getattr(contents, name)
         if values:
-            return (
-                [v.decode("utf-8", "replace") for v in values] if kind == _Field.TYPE_BYTES else list(values)
-            )
+            found: list[Any] = list(values)
+            return [v.decode("utf-8", "replace") for v in found] if name == "bytes_contents" else found
     return []
 
 
 def _raw(datatype: str, data: bytes) -> list[Any]:
     """Return the values of raw contents: numbers little end first; texts each after its length of four bytes."""
     if datatype != "BYTES":
-        kind = np.dtype(_RAW.get(datatype, "u1"))
-        if datatype not in _RAW or len(data) % kind.itemsize:
+        single = _SINGLE.get(datatype)
+        if single is None or len(data) % single.size:
             raise DataError(f"raw contents of {datatype[:10]} cannot be read")
-        found: list[Any] = np.frombuffer(data, dtype=kind).tolist()
+        if len(data) == single.size:
+            return [*single.unpack(data)]
+        found: list[Any] = np.frombuffer(data, dtype=_MANY[datatype]).tolist()
         return found
     texts: list[Any] = []
     at = 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mlhealth.schema.model_schema import canonical_text
+from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, canonical_text
 
 _CHANGED = {bytes, Decimal, dict, list, tuple}
 """Types whose values are replaced first."""
@@ -32,6 +32,17 @@ def column_of(values: Sequence[Any], *, number: bool) -> pa.Array:
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             pass
     return pa.array([_text(value, number=number) for value in values], type=pa.string())
+
+
+def columns_of_numbers(schema: ModelSchema) -> frozenset[str]:
+    """Return the columns in which a boolean is of a wrong type: times are numbers here."""
+    found = {feature.name for feature in schema.features if _is_number(feature)} | set(schema.scores)
+    found |= set() if schema.is_classification else {schema.prediction}
+    return frozenset(found if schema.timestamp is None else found | {schema.timestamp})
+
+
+def _is_number(feature: Feature) -> bool:
+    return feature.type is FeatureType.NUMERIC and feature.storage is not Storage.BOOLEAN
 
 
 def _single(value: Any) -> Any:

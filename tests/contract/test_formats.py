@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlhealth.events.arrow_stream import written
-from mlhealth.events.batch import WEIGHT
+from mlhealth.events.batch import KEY, WEIGHT
 from mlhealth.events.formats.base import formats
+from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages, Partition
 from tests.format_writers import LOANS, WRITERS, Shape, decoded
 from tests.fuzzing import Fuzzer
@@ -92,6 +93,34 @@ def test_a_bad_message_costs_itself_alone(name: str) -> None:
     assert found.batch.rows == len(EVENTS)
     if not formats()[name].is_paired:
         assert {r.offset for r in found.rejections} == {0, 1 + min(len(good), 2), len(values) - 1}
+
+
+def _told(found: Decoded) -> tuple[list[tuple[int, str]], list[dict[str, Any]]]:
+    """Return what a batch came to: rejections, and events in some fixed order; a weight of one is none."""
+    rejections = sorted((r.offset, r.reason) for r in found.rejections)
+    table = found.batch.table.append_column("message", pa.array(found.message))
+    events = [
+        {name: value or 0.0 if isinstance(value, float) else value for name, value in sorted(event.items())}
+        for event in table.drop_columns([KEY]).to_pylist()
+    ]
+    return rejections, sorted(
+        ({k: v for k, v in e.items() if (k, v) != (WEIGHT, 1.0)} for e in events), key=repr
+    )
+
+
+@pytest.mark.parametrize("name", sorted(name for name in NAMES if not formats()[name].is_paired))
+@pytest.mark.parametrize("harm", [0.02, 0.3, 1.0])
+def test_neighbours_change_nothing(name: str, harm: float) -> None:
+    """Good, odd and damaged messages come to the same together as each by itself: reasons, values and all."""
+    fuzzer = Fuzzer(name, seed=7)
+    for _ in range(4):
+        values = fuzzer.inputs(60, harm)
+        alone = [_told(decoded(name, messages_of([value]))) for value in values]
+        rejections = sorted((i, reason) for i, (found, _) in enumerate(alone) for _, reason in found)
+        events = [{**event, "message": i} for i, (_, found) in enumerate(alone) for event in found]
+        together = _told(decoded(name, messages_of(values)))
+        assert together[0] == rejections
+        assert list(map(repr, together[1])) == sorted(map(repr, events))
 
 
 def _account(name: str, values: list[bytes]) -> None:

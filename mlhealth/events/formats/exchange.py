@@ -19,7 +19,6 @@ from mlhealth.events.formats.tables import (
     Fault,
     Records,
     column,
-    columns_of_numbers,
     decoded,
     empty,
     joined,
@@ -28,6 +27,7 @@ from mlhealth.events.formats.tables import (
 )
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
+from mlhealth.events.values import columns_of_numbers
 
 Columns = Mapping[str, Sequence[Any]]
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)

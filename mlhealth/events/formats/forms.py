@@ -133,7 +133,7 @@ _SPLITS = "dataframe_split"
 
 def _split(split: Mapping[str, Any]) -> tuple[Form, Rows] | None:
     names, rows = split["columns"], split["data"]
-    if not rows or not _are_lists(rows, len(names)) or len(set(names)) < len(names):
+    if not rows or not _are_lists(rows, len(names)):
         return None
     return (_SPLIT, "", tuple(names)), rows
 
@@ -146,7 +146,9 @@ def _rows(part: str, rows: Any) -> tuple[Form, Rows] | None:
         names = tuple(first)
         if not names or (len(rows) > 1 and any(tuple(row) != names for row in rows)):
             return None
-        return (_NAMED, part, names), [tuple(row.values()) for row in rows]
+        return (_NAMED, part, names), [tuple(first.values())] if len(rows) == 1 else [
+            tuple(r.values()) for r in rows
+        ]
     if not isinstance(first, list):
         kinds = set(map(type, rows))
         single = kinds.isdisjoint((list, dict))
@@ -167,7 +169,9 @@ def _line(text: str, alike: tuple[Any, ...]) -> tuple[Form, Rows] | None:
 
 
 def _are_lists(rows: Sequence[Any], width: int) -> bool:
-    return all(isinstance(row, list) and len(row) == width for row in rows)
+    if len(rows) == 1:
+        return type(rows[0]) is list and len(rows[0]) == width
+    return all(type(row) is list and len(row) == width for row in rows)
 
 
 def _tensors_of(specification: list[Any]) -> Tensors | None:

@@ -12,8 +12,8 @@ import pyarrow.csv as arrow_csv
 
 from mlhealth.errors import DataError
 from mlhealth.events.formats.base import Reading
-from mlhealth.events.formats.tables import columns_of_numbers
 from mlhealth.events.formats.tensors import named, row_columns, tensor
+from mlhealth.events.values import columns_of_numbers
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -63,7 +63,7 @@ def csv_rows(text: str) -> list[list[str]]:
 def csv_columns(texts: Sequence[str], reading: Reading) -> Mapping[str, pa.ChunkedArray]:
     """Return the columns of CSV lines without quotes, one row each; raises DataError or ValueError for any others."""
     order, schema = reading.payload.features or reading.schema.feature_names, reading.schema
-    numbers = columns_of_numbers(schema)
+    numbers = columns_of_numbers(schema) - {schema.timestamp}
     content = "\n".join(texts).encode()
     if content.startswith(BOM_UTF8):
         raise DataError("a byte order mark is no CSV")

@@ -15,9 +15,9 @@ from mlhealth.events.batch import EventBatch, stacked
 from mlhealth.events.json import Decoded
 from mlhealth.events.messages import Messages
 from mlhealth.events.normalise import FRACTION_FIELD, ID_FIELD, Origin, normalise
-from mlhealth.events.values import column_of
+from mlhealth.events.values import column_of, columns_of_numbers
 from mlhealth.records import Rejection
-from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage
+from mlhealth.schema.model_schema import ModelSchema
 
 Fault = tuple[int, int, str]
 """Position of a message, row within it, and what is wrong with it."""
@@ -54,7 +54,9 @@ def decoded(messages: Messages, schema: ModelSchema, records: Records) -> Decode
         if schema.timestamp is None:
             default = micros
         else:
-            columns[schema.timestamp] = _moments(micros)
+            columns[schema.timestamp] = pa.array(
+                micros, type=pa.timestamp("us")
+            )  # `UNKNOWN` stays what it is
     if records.ids is not None and (schema.id or ID_FIELD) not in columns:
         columns[schema.id or ID_FIELD] = pa.array(records.ids, type=pa.string())
     if records.fractions is not None and not {schema.weight, schema.sampling_fraction} & set(columns):
@@ -106,16 +108,6 @@ def column(values: Sequence[Any] | NDArray[Any] | pa.Array, *, number: bool) -> 
     return pa.array(values) if isinstance(values, np.ndarray) else column_of(values, number=number)
 
 
-def columns_of_numbers(schema: ModelSchema) -> frozenset[str]:
-    """Return the columns in which a boolean is a wrong type."""
-    found = {feature.name for feature in schema.features if _is_number(feature)} | set(schema.scores)
-    return frozenset(found if schema.is_classification else found | {schema.prediction})
-
-
-def _is_number(feature: Feature) -> bool:
-    return feature.type is FeatureType.NUMERIC and feature.storage is not Storage.BOOLEAN
-
-
 def _micros(times: Sequence[str | int | None], default: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return times in microseconds; a message's own where there is none, `UNKNOWN` where one cannot be read."""
     texts = [None if time is None else str(time) for time in times]
@@ -123,16 +115,6 @@ def _micros(times: Sequence[str | int | None], default: NDArray[np.int64]) -> ND
     found = timestamps.to_micros(pa.chunked_array([column]))
     missing = column.is_null().to_numpy(zero_copy_only=False)
     return np.where(missing, default, found)
-
-
-def _moments(micros: NDArray[np.int64]) -> pa.Array:
-    """Return microseconds as Arrow times; a text that is no time where one is unknown, for the rejection's sake."""
-    unknown = micros == timestamps.UNKNOWN
-    if not unknown.any():
-        return pa.array(micros, type=pa.timestamp("us"))
-    return pa.array(
-        ["?" if bad else str(int(m)) for m, bad in zip(micros, unknown, strict=True)], pa.string()
-    )
 
 
 def _rejection(messages: Messages, message: int, row: int, reason: str) -> Rejection:
