@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ _MARK = b"CE1 "
 _PAIR = b"CE2 "
 
 
-@dataclass(frozen=True, slots=True)
-class Half:
+class Half(NamedTuple):
     """A request or a response: `kind` says which. `time` is "" where the event does not say; `model` likewise."""
 
     id: str
@@ -110,8 +109,7 @@ def _half(attributes: Mapping[str, str], data: bytes) -> Half:
     return Half(identity, kind, attributes.get("time", ""), content_type, data, model)
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """A request and its response, brought together."""
 
     request: Half

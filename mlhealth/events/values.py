@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import chain
 from math import isnan
 from typing import Any
 
@@ -32,6 +33,27 @@ def column_of(values: Sequence[Any], *, number: bool) -> pa.Array:
         except (pa.ArrowException, OverflowError, UnicodeEncodeError):
             pass
     return pa.array([_text(value, number=number) for value in values], type=pa.string())
+
+
+class GrowingColumn:
+    """A column that grows by some values at a time; numbers and texts do not stay Python objects until it is whole."""
+
+    def __init__(self) -> None:
+        self._parts: list[Sequence[Any] | pa.Array] = []
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Add values at the end."""
+        kinds = set(map(type, values)) - {type(None)}
+        kind = _KNOWN.get(*kinds) if len(kinds) == 1 and int not in kinds else None
+        self._parts.append(values if kind is None else pa.array(values, type=kind))
+
+    def values(self) -> Sequence[Any] | pa.Array:
+        """Return all values: an Arrow array where they are of one type that needs no closer look, else a list."""
+        types = {part.type if isinstance(part, pa.Array) else None for part in self._parts}
+        if len(types) == 1 and None not in types:
+            return pa.concat_arrays(self._parts)
+        listed = (part.to_pylist() if isinstance(part, pa.Array) else part for part in self._parts)
+        return list(chain.from_iterable(listed))
 
 
 def columns_of_numbers(schema: ModelSchema) -> frozenset[str]:

@@ -14,7 +14,9 @@ import orjson
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.formats.base import WriterSchema
 from mlhealth.events.formats.framed import HEAD, Extracted, FramedFormat
+from mlhealth.events.values import GrowingColumn
 
+_AT_ONCE = 512
 _BROKEN = (
     EOFError, ValueError, IndexError, TypeError, KeyError, OverflowError, StopIteration, AttributeError, struct.error,
     MemoryError, RecursionError,
@@ -29,6 +31,8 @@ class AvroFormat(FramedFormat):
 
     def extract(self, schema: WriterSchema, values: Sequence[bytes], names: Sequence[str]) -> list[Extracted]:
         read, parsed = _reader(schema)
+        is_record = isinstance(parsed, dict) and parsed["type"] == "record"
+        columns: dict[str, GrowingColumn] = {}
         records: list[dict[str, Any]] = []
         good: list[int] = []
         faults: list[tuple[int, str]] = []
@@ -38,24 +42,32 @@ class AvroFormat(FramedFormat):
             except _BROKEN as error:
                 faults.append((i, f"not of its Avro schema ({type(error).__name__})"))
                 continue
-            if isinstance(record, dict):
-                records.append(record)
-                good.append(i)
-            else:
+            if not isinstance(record, dict):
                 faults.append((i, "its Avro schema is not of a record"))
-        alike = isinstance(parsed, dict) and parsed["type"] == "record"
-        return [Extracted(_columns(records, names, alike=alike), good, faults)]
+                continue
+            records.append(record)
+            good.append(i)
+            if is_record and len(records) == _AT_ONCE:
+                _grow(columns, records, names)
+                records = []
+        if not is_record:
+            return [Extracted(_columns(records, names), good, faults)]
+        _grow(columns, records, names)
+        return [Extracted({name: column.values() for name, column in columns.items()}, good, faults)]
 
 
-def _columns(
-    records: Sequence[dict[str, Any]], names: Sequence[str], *, alike: bool
-) -> dict[str, Sequence[Any]]:
-    """Return the fields of records that any of them has; `alike`: all have the same in the same order."""
+def _grow(columns: dict[str, GrowingColumn], records: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """Add records that all have the same fields in the same order."""
     if not records:
-        return {}
-    if alike:
-        columns = dict(zip(records[0], zip(*map(dict.values, records), strict=True), strict=True))
-        return {name: columns[name] for name in names if name in columns}
+        return
+    found = dict(zip(records[0], zip(*map(dict.values, records), strict=True), strict=True))
+    for name in names:
+        if name in found:
+            columns.setdefault(name, GrowingColumn()).add(found[name])
+
+
+def _columns(records: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the fields that any of the records has."""
     present = set(chain.from_iterable(records))
     return {name: [record.get(name) for record in records] for name in names if name in present}
 

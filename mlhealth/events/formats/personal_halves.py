@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import orjson
 
 from mlhealth.errors import DataError
@@ -24,6 +22,6 @@ def protected_half(value: bytes, reading: Reading) -> bytes:
         columns = protected_columns(request_columns(body_of(half), reading), reading.schema)
         kept = set(reading.schema.feature_names) | set(reading.schema.segments)
         named = {name: values for name, values in columns.items() if name in kept}
-        return replace(half, data=orjson.dumps({"inputs": named})).packed()
+        return half._replace(data=orjson.dumps({"inputs": named})).packed()
     except (DataError, TypeError, *BROKEN):
         return b""
