@@ -36,7 +36,7 @@ class Binning:
     def __init__(self, bins: Sequence[NumericBins], starts: Sequence[int]) -> None:
         self._starts = np.asarray(starts, dtype=np.int64)
         self._ends = self._starts + np.array([b.size for b in bins], dtype=np.int64)
-        ends = [thresholds(b) for b in bins]
+        ends = [b.least for b in bins]
         grids = [_grid(t) for t in ends]
         self._sought = [j for j, grid in enumerate(grids) if grid is None]
         self._thresholds_of = {j: ends[j] for j in self._sought}
@@ -80,14 +80,6 @@ class Binning:
         column = places // max(odd.shape[1], 1)
         back = np.where(np.isnan(values.ravel()[places]), NumericBins.missing, NumericBins.non_finite)
         slot.ravel()[places] = self._ends[column] + back
-
-
-def thresholds(bins: NumericBins) -> NDArray[np.float64]:
-    """Return the least value of each slot but the first: the last bin holds its upper edge too."""
-    edges = np.asarray(bins.edges, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        after = np.nextafter(edges[-1], np.inf)
-    return np.concatenate([edges[:-1], [after]])
 
 
 def _grid(thresholds: NDArray[np.float64]) -> _Grid | None:

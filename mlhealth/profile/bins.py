@@ -40,6 +40,13 @@ class NumericBins:
     def _edges(self) -> NDArray[np.float64]:
         return np.asarray(self.edges, dtype=np.float64)
 
+    @cached_property
+    def least(self) -> NDArray[np.float64]:
+        """The least value of each slot but the first, (m + 1,): the last bin holds its upper edge too."""
+        with np.errstate(over="ignore"):
+            after = np.nextafter(self._edges[-1], np.inf)
+        return np.append(self._edges[:-1], after)
+
     def slots(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the slot of each of `values`, shape (n,)."""
         slot = np.searchsorted(self._edges, values, side="right")

@@ -13,7 +13,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhealth.profile.binning import thresholds
 from mlhealth.profile.bins import NumericBins
 
 LEAST_ROWS = 1_024
@@ -48,7 +47,7 @@ class Ordering:
 def _sought(bins: NumericBins) -> NDArray[np.float64]:
     """Return the least value of each slot but the one of missing values: finite ones, infinity, NaN."""
     least = np.finfo(np.float64).min
-    return np.concatenate([[least], thresholds(bins), [np.inf, np.nan]])
+    return np.concatenate([[least], bins.least, [np.inf, np.nan]])
 
 
 def _add(

@@ -191,10 +191,11 @@ class WindowProfile:
             weighing=None,
         )
 
-    def to_bytes(self, compression: str = "zstd") -> bytes:
+    def to_bytes(self, compression: str | None = "zstd") -> bytes:
         """Return the profile, without its layout, as an Arrow IPC stream whose metadata holds the counts.
 
-        `compression` is of the sample: zstd, or lz4 where it is written often and kept for a short time.
+        `compression` is of the sample: zstd, or None where it is written often and kept for a short time (a sample of
+        numbers shrinks by a quarter, and compressing takes several times as long as writing it).
         """
         head: dict[str, Any] = {
             "format": FORMAT,

@@ -151,9 +151,18 @@ def _engine(url: URL) -> Engine:
     return engine
 
 
+_SQLITE = (
+    "page_size=16384",  # of a new file: profiles are blobs of megabytes, which go in by pages
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "busy_timeout=30000",
+)
+
+
 def _sqlite_connected(connection: Any, _record: object) -> None:
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in _SQLITE:
         connection.execute(f"PRAGMA {pragma}")
 
 

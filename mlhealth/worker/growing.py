@@ -172,7 +172,7 @@ class OpenProfiles:
     def dirty(self, is_held: Callable[[PartialKey], bool] = lambda _: False) -> list[StoredPartial]:
         """Return what the next checkpoint must hold; partials that are held back come later."""
         return [
-            StoredPartial(key, p.end, p.rows, p.first_offset, p.profile.to_bytes("lz4"))
+            StoredPartial(key, p.end, p.rows, p.first_offset, p.profile.to_bytes(None))
             for key, p in sorted(self._partials.items())
             if p.is_dirty and not is_held(key)
         ]

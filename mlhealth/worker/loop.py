@@ -30,7 +30,10 @@ POINTS = ("before checkpoint", "inside checkpoint", "after checkpoint", "inside 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels."""
+    """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels.
+
+    `checkpoint_share`: of its time that a worker spends on checkpoints at most; slow ones come less often.
+    """
 
     checkpoint: int = 5 * SECOND
     buffer_bytes: int = 64 * 1024 * 1024
@@ -39,6 +42,7 @@ class Pace:
     close_seconds: float = 2.0
     poll_seconds: float = 0.2
     retry_seconds: float = 1.0
+    checkpoint_share: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Worker(Owner):
         self._pace = pace or Pace()
         self._fault = fault
         self._last_checkpoint = 0
+        self._pause_between = self._pace.checkpoint
         self._began = parts.clock.now()
         self._is_closing = False
         self._is_paused = False
@@ -82,10 +87,10 @@ class Worker(Owner):
         self.finish()
 
     def prepare(self) -> None:
-        """Read every active baseline now instead of at its first event."""
+        """Read every active baseline, and build what counts by it, now instead of at its first event."""
         self._parts.models.refresh()
         for model, version in self._parts.models.versions():
-            self._parts.models.prepare(model, version)
+            _ = [runtime.layout.counter for runtime in self._parts.models.prepare(model, version)]
 
     def turn(self) -> None:
         """Do one round: poll, and whatever is due by the clock."""
@@ -102,10 +107,13 @@ class Worker(Owner):
             parts.intake.flush(now)
         parts.metrics.buffered_bytes.set(parts.intake.buffered)
         # A clock that was set back must not put the next checkpoint off by as much.
-        is_early = 0 <= now - self._last_checkpoint < self._pace.checkpoint
+        is_early = 0 <= now - self._last_checkpoint < self._pause_between
         if not is_early or parts.intake.labels >= self._pace.labels:
+            began = time.monotonic()
             self.checkpoint()
             self._beat(now)
+            spent = int((time.monotonic() - began) * SECOND)
+            self._pause_between = max(self._pace.checkpoint, int(spent / self._pace.checkpoint_share))
             self._is_closing = True
             self._last_checkpoint = now
         if self._is_closing:

@@ -163,10 +163,9 @@ class Models:
         rows = self._active.get((model, version), ())
         return self.ready(max(rows, key=lambda a: (a.start, a.id)).baseline) if rows else None
 
-    def prepare(self, model: str, version: str) -> None:
+    def prepare(self, model: str, version: str) -> list[Runtime]:
         """Read every baseline that speaks for a model version, so that `at` and `newest` need no store."""
-        for name in {a.baseline for a in self._active.get((model, version), ())}:
-            self.ready(name)
+        return [self.ready(name) for name in {a.baseline for a in self._active.get((model, version), ())}]
 
     def ready(self, name: str) -> Runtime:
         """Return the runtime of a baseline by its hash; raises NotFoundError, BaselineError."""
