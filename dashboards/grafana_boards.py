@@ -77,7 +77,7 @@ _PIPELINE = (
         "{{model}} {{version}}",
         "s",
     ),
-    ("Time to close windows", "95th percentile of a round of closing windows.", _CLOSING, "p95", "s"),
+    ("Time to close windows", "95th percentile of closing a window.", _CLOSING, "p95", "s"),
     ("Late events", "Events a second that came too late.", *_rate("mlhealth_late_records_total", "model")),
     ("Failures waited out", "Failures a second by kind.", *_rate("mlhealth_failures_total", "kind")),
     ("Notifications", "Deliveries a second.", *_rate("mlhealth_notifications_total", "channel", "outcome")),

@@ -101,7 +101,9 @@ class Metrics:
     buffered_bytes = gauge("mlhealth_buffered_bytes", "Message bytes polled and not decoded.")
     paused = gauge("mlhealth_source_paused", "1 while the store is awaited and nothing is polled.")
     checkpoint_seconds = seconds("mlhealth_checkpoint_seconds", "Time to write a checkpoint.")
-    window_close_seconds = seconds("mlhealth_window_close_seconds", "Time of a round of closing windows.")
+    window_close_seconds = seconds(
+        "mlhealth_window_close_seconds", "Time to close or revise a window: merge, judge, rules, write."
+    )
     failures = counter("mlhealth_failures", "Failures that were waited out, by kind.", ("kind",))
     # the latest window of each model version and segment
     health_score = gauge("mlhealth_health_score", "Health score, 0 to 100.", SEGMENT)

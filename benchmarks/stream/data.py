@@ -87,7 +87,9 @@ def json_events(table: pa.Table) -> list[bytes]:
 
 
 def arrow_messages(table: pa.Table, rows: int = 1_000) -> list[bytes]:
-    """Return Arrow streams of so many rows each."""
+    """Return Arrow streams of so many rows each, their times in Arrow's own type."""
+    place = table.column_names.index("ts")
+    table = table.set_column(place, "ts", table.column("ts").cast(pa.timestamp("us", tz="UTC")))
     found = []
     for at in range(0, table.num_rows, rows):
         sink = pa.BufferOutputStream()

@@ -104,7 +104,7 @@ def shape_figures(bench: Bench, report: Report) -> None:
 
 
 def fleet_figures(bench: Bench, report: Report) -> None:
-    """Measure what two workers over PostgreSQL spend on an event, beside one."""
+    """Measure what two workers over PostgreSQL spend on an event, beside one; long enough for both to have joined."""
     report.figures["two_workers_cpu_ratio"] = None
     try:
         initdb, postgres = programs()
@@ -115,14 +115,14 @@ def fleet_figures(bench: Bench, report: Report) -> None:
         Path(folder).chmod(0o755)
         server, _ = start_postgres(Path(folder), initdb=initdb, postgres=postgres)
         try:
-            ratios = []
+            topic, ratios = bench.json_topic(["m"], 3 * bench.events), []
             for repeat in range(bench.repeats):
                 spent = []
                 for count in (1, 2):
                     name = f"bench_{repeat}_{count}"
                     server.execute(f"CREATE DATABASE {name}")
                     url = bench.store(["m"], url=server.url(name))
-                    spent.append(bench.workers(bench.usual_topic(), url, count))
+                    spent.append(bench.workers(topic, url, count))
                 ratios.append(spent[1] / spent[0])
         finally:
             server.stop()

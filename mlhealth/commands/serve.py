@@ -69,10 +69,10 @@ def api(config: ConfigPath = Path("mlhealth.yaml")) -> None:
 
 
 def _service(config: Path) -> Service:
-    from mlhealth.app import build
     from mlhealth.config.service import load
+    from mlhealth.starting import build_when_reachable
 
-    return build(load(config))
+    return build_when_reachable(load(config))
 
 
 def _running(config: Path) -> Running:

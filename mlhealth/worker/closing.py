@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from time import monotonic
 
 from sqlalchemy import Connection
 
@@ -45,8 +46,8 @@ Ends = Callable[[], Mapping[Partition, int]]
 class Closed:
     """What a round of closing did for one model version; `is_done`: nothing that was due is left.
 
-    `labelled`: reports of windows closed before that labels revised; `records`: how estimates compare with labels, when
-    that may have changed.
+    `seconds`: the time that each window took. `labelled`: reports of windows closed before that labels revised;
+    `records`: how estimates compare with labels, when that may have changed.
     """
 
     name: ModelVersion
@@ -55,6 +56,7 @@ class Closed:
     final_end: int | None
     skipped: int = 0
     is_done: bool = True
+    seconds: tuple[float, ...] = ()
     labelled: tuple[WindowReport, ...] = ()
     records: tuple[TrackRecord, ...] = ()
 
@@ -178,18 +180,21 @@ class Closer:
     def _close_model(self, name: ModelVersion, task: _Task, expired: Callable[[], bool], now: int) -> Closed:
         todo, at = task.plan, task.standing.windows.closed_end
         reports: list[WindowReport] = []
+        seconds: list[float] = []
         told = {t.start: t for t in task.standing.windows.told}
         self._judging.expect(self._question(name, due) for due in todo.due)
         for due in todo.due:
             after = at if due.is_revision else max(due.end, at or due.end)
+            began = monotonic()
             found = None if expired() else self._close_window(name, due, (at, after), now)
             if found is None:
-                return Closed(name, tuple(reports), todo.mark, None, is_done=False)
+                return Closed(name, tuple(reports), todo.mark, None, is_done=False, seconds=tuple(seconds))
+            seconds.append(monotonic() - began)
             reports += found.reports
             told[due.start] = Told(due.start, due.end, found.rows, now)
             at = after
         final_end = self._settle(name, task, tuple(told.values()), at)
-        return Closed(name, tuple(reports), todo.mark, final_end, todo.skipped)
+        return Closed(name, tuple(reports), todo.mark, final_end, todo.skipped, seconds=tuple(seconds))
 
     def _question(self, name: ModelVersion, due: Due) -> Question:
         with self._database.read() as connection:

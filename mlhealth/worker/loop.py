@@ -32,6 +32,7 @@ POINTS = ("before checkpoint", "inside checkpoint", "after checkpoint", "inside 
 class Pace:
     """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels.
 
+    `first`: when a checkpoint follows the assignment of partitions, so that windows that waited for a reader close.
     `checkpoint_share`: of its time that a worker spends on checkpoints at most; slow ones come less often.
     """
 
@@ -42,6 +43,7 @@ class Pace:
     close_seconds: float = 2.0
     poll_seconds: float = 0.2
     retry_seconds: float = 1.0
+    first: int = SECOND
     checkpoint_share: float = 0.1
 
 
@@ -167,8 +169,7 @@ class Worker(Owner):
     def close_windows(self, seconds: float = float("inf")) -> list[Closed]:
         """Close what is due, for so long at most, and forget what takes no more rows."""
         parts = self._parts
-        with parts.metrics.window_close_seconds.time():
-            done = parts.closer.close(parts.clock.now(), _limit(seconds))
+        done = parts.closer.close(parts.clock.now(), _limit(seconds))
         for closed in done:
             if closed.final_end is not None:
                 parts.intake.retire(*closed.name, closed.final_end)
@@ -182,6 +183,7 @@ class Worker(Owner):
         self._parts.models.refresh()
         found = checkpoints.restore(self._parts.database, partitions)
         offsets = self._parts.intake.restore(partitions, found)
+        self._last_checkpoint, self._pause_between = self._parts.clock.now(), self._pace.first
         logger.info("took partitions %s", _names(partitions))
         return offsets
 

@@ -51,6 +51,8 @@ def tell_closed(metrics: Metrics, closed: Closed, now: int) -> None:
         metrics.watermark_lag.labels(*closed.name).set((now - closed.watermark) / SECOND)
     if closed.skipped:
         metrics.skipped_windows.labels(*closed.name).inc(closed.skipped)
+    for seconds in closed.seconds:
+        metrics.window_close_seconds.observe(seconds)
     for report in closed.reports:
         _tell_report(metrics, report)
     for report in closed.labelled:
