@@ -17,6 +17,7 @@ from mlhealth.clock import Clock, SystemClock
 from mlhealth.config.service import Config
 from mlhealth.errors import ConfigError, MlhealthError
 from mlhealth.metrics import Metrics
+from mlhealth.open_windows import check_lengths
 from mlhealth.queries.alerts import AlertQueries
 from mlhealth.source_factory import Surroundings, inbox_config, inbox_of, sources_of, worker_name
 from mlhealth.sources.base import Source
@@ -68,6 +69,7 @@ def rebuilt(service: Service, config: Config) -> Service:
 
 
 def _built(config: Config, database: Database, metrics: Metrics, ticking: Clock) -> Service:
+    check_lengths(database, config)
     outbound.use(config.outbound)
     told = metrics.notifications
     options = Options(

@@ -276,16 +276,7 @@ def restore(database: Database, wanted: Collection[Partition]) -> Restored:
     """Return what the store holds of these partitions."""
     with database.read() as connection:
         offsets = {p: r.next_offset for p, r in _rows(connection, partitions, wanted)}
-        parts = [
-            StoredPartial(
-                PartialKey(r.model, r.version, r.segment, r.start, p, r.baseline),
-                r.end,
-                r.rows,
-                r.first_offset,
-                r.profile,
-            )
-            for p, r in _rows(connection, partials, wanted)
-        ]
+        parts = [_stored(p, r) for p, r in _rows(connection, partials, wanted)]
         seen = [
             Seen(r.model, r.version, p, r.event_time, r.seen)
             for p, r in _rows(connection, watermarks, wanted)
@@ -293,6 +284,16 @@ def restore(database: Database, wanted: Collection[Partition]) -> Restored:
         waiting = halves.read(connection, wanted)
         ids = event_ids.read(connection, wanted)
     return Restored(offsets, parts, seen, waiting, ids)
+
+
+def open_lengths(connection: Connection) -> list[tuple[str, str, int]]:
+    """Return each model version in use that has open partial profiles, with the lengths of their panes (µs)."""
+    t, versions = partials.c, model_versions.c
+    length = (t.end - t.start).label("length")
+    is_it = (versions.model == t.model) & (versions.version == t.version)
+    query = sa.select(t.model, t.version, length).join(model_versions, is_it)
+    query = query.where(versions.state != "retired").distinct().order_by(t.model, t.version, length)
+    return [(r.model, r.version, r.length) for r in connection.execute(query)]
 
 
 def _stored(partition: Partition, r: sa.Row[Any]) -> StoredPartial:

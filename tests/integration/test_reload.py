@@ -68,7 +68,13 @@ def test_a_changed_configuration_is_taken_up_while_events_come(
     pid = service.process.pid
     rewrite(service, "lateness: 10m", "lateness: soon")
     wait_for_log(service, "the changed configuration is refused, the old one stays: ")
-    rewrite(service, "lateness: soon, disorder: 1s", "lateness: 10m, disorder: 1s, segments: [region]")
+    rewrite(service, "window: 10m, lateness: soon", "window: 5m, lateness: 10m")
+    wait_for_log(service, "version 1 has open windows in steps of 10m, which cannot become 5m; keep window")
+    rewrite(
+        service,
+        "window: 5m, lateness: 10m, disorder: 1s",
+        "window: 10m, lateness: 10m, disorder: 1s, segments: [region]",
+    )
     rewrite(service, f"port: {service.port}", f"port: {service.port + 1}")
     wait_for_log(service, "the changed configuration is in force: models.loans")
     assert "listen: changed, but that takes a restart" in service.process.log.read_text()

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, to_iso
+from mlhealth.errors import ConfigError
+from mlhealth.open_windows import check_lengths
 from mlhealth.records import WindowReport
 from mlhealth.report_json import from_data
 from mlhealth.sources.base import WATERMARK_HEADER
@@ -212,3 +214,27 @@ def test_a_day_counts_each_row_of_sliding_windows_once(database: Database, basel
     with bench.database.read() as connection:
         rows = connection.execute(sa.select(sa.func.sum(day_profiles.c.rows))).scalar()
     assert int(rows or 0) == 1_300
+
+
+def test_open_windows_hold_a_configuration_to_their_length(database: Database, baseline: Baseline) -> None:
+    """Another length is refused in one line while windows are open, and taken once their version is retired."""
+    bench = prepared(database, baseline, {"window": "10m", "segments": []})
+    worked(bench, log_of(bench, loan_events(400)))
+    check_lengths(database, small_config(window="10m", segments=[]))
+    check_lengths(database, small_config(window="30m", slide="10m", segments=[]))
+    other = small_config(window="5m", segments=[])
+    with pytest.raises(
+        ConfigError, match="version 1 has open windows in steps of 10m, which cannot become 5m"
+    ):
+        check_lengths(database, other)
+    with database.begin() as connection:
+        connection.execute(sa.update(model_versions).values(state="retired"))
+    check_lengths(database, other)
+
+
+def test_lengths_may_change_when_all_windows_are_final(database: Database, baseline: Baseline) -> None:
+    """Closed windows that take no more rows hold nobody to anything."""
+    bench = prepared(database, baseline, {"window": "10m", "segments": []})
+    worked(bench, log_of(bench, loan_events(400), START + 2 * HOUR))
+    assert rows_kept(bench) == 0
+    check_lengths(database, small_config(window="5m", segments=[]))

@@ -10,6 +10,7 @@ from kafka import errors
 
 from mlhealth.config.service import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
+from mlhealth.events.messages import Partition
 from mlhealth.sources.confluent import ConfluentSource
 from mlhealth.sources.kafka_settings import _HOPELESS, translated
 
@@ -49,3 +50,26 @@ def test_an_error_among_messages_is_waited_out() -> None:
     polled = [SimpleNamespace(error=lambda: None), SimpleNamespace(error=lambda: broken)]
     with pytest.raises(SourceUnavailable, match="kafka localhost:9092"):
         source._grouped(polled)
+
+
+def test_the_ends_of_all_partitions_are_one_question() -> None:
+    """However many partitions there are, the broker is asked once; an error of one is an error of all."""
+    asked: list[list[confluent_kafka.TopicPartition]] = []
+    broken = confluent_kafka.KafkaError(confluent_kafka.KafkaError._TRANSPORT)
+
+    def answered(partitions: list[confluent_kafka.TopicPartition], timeout: float) -> list[SimpleNamespace]:
+        asked.append(partitions)
+        error = broken if len(asked) == 2 else None
+        return [
+            SimpleNamespace(topic=p.topic, partition=p.partition, offset=10 + p.partition, error=error)
+            for p in partitions
+        ]
+
+    source = ConfluentSource(CONFIG)
+    source._consumer = SimpleNamespace(offsets_for_times=answered)
+    partitions = [Partition("a", number) for number in range(4)]
+    assert source.ends(partitions) == {p: 10 + p.number for p in partitions}
+    assert [p.partition for p in asked[0]] == [0, 1, 2, 3]
+    assert len(asked) == 1
+    with pytest.raises(SourceUnavailable, match="kafka localhost:9092"):
+        source.ends(partitions)
