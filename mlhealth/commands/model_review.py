@@ -54,10 +54,13 @@ def _tell(console: Console, title: str, records: tuple[TrackRecord, ...]) -> Non
         held = f"{r.coverage:.0%} of {r.level:.0%}"
         table.add_row(r.metric, str(r.windows), number(r.error), number(r.bias), number(r.half_width), held)
     console.print(table)
-    advised = [r for r in records if r.advice]
-    for record in advised:
+    advised: dict[str, list[str]] = {}
+    for record in records:
         for sentence in record.advice:
-            console.print(f"{record.metric}: {sentence}", markup=False)
+            advised.setdefault(sentence, []).append(record.metric)
+    for sentence, metrics in sorted(advised.items(), key=lambda found: len(found[1])):
+        whose = "" if len(metrics) in {1, len(records)} else f"{', '.join(metrics)}: "
+        console.print(f"{whose}{sentence}", markup=False)
     if records[0].windows < FEWEST:
         console.print(
             f"{records[0].windows} windows have labels; from {FEWEST} on the estimates are judged by them"
