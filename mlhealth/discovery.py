@@ -65,10 +65,16 @@ def propose(model: str, version: str, count: int, events: Sequence[Event]) -> st
       age: numeric
     <BLANKLINE>
     """
-    named = f"model: {model}\nversion: {orjson.dumps(version).decode()}\n"
     if not events:
+        named = f"model: {model}\nversion: {orjson.dumps(version).decode()}\n"
         return f"# {count} messages came without a baseline\n{named}# none of them can be read back from its source\n"
-    head = f"# {count} messages came without a baseline; guessed from {len(events)} events\n{named}"
+    head = f"# {count} messages came without a baseline; guessed from {len(events)} events\n"
+    return head + schema_text(model, version, events)
+
+
+def schema_text(model: str, version: str, events: Sequence[Event]) -> str:
+    """Return a `model.yaml` with what can be guessed from events."""
+    named = f"model: {model}\nversion: {orjson.dumps(version).decode()}\n"
     columns = {name: _values(name, events) for event in events for name in event}
     parts = {
         "prediction": _first(columns, _PREDICTIONS) or "FILL IN",
@@ -81,7 +87,7 @@ def propose(model: str, version: str, count: int, events: Sequence[Event]) -> st
     rest = [name for name in columns if name not in parts.values() and name not in {"model", "version"}]
     features = "".join(f"  {name}: {_type(columns[name])}\n" for name in rest)
     task = _task(columns.get(parts["prediction"] or "", []))
-    return f"{head}task: {task}  # binary, multiclass or regression\ncolumns:\n{lines}features:\n{features}"
+    return f"{named}task: {task}  # binary, multiclass or regression\ncolumns:\n{lines}features:\n{features}"
 
 
 def _values(name: str, events: Sequence[Event]) -> list[Any]:
@@ -111,7 +117,7 @@ def _examples(config: Config, database: Database, addresses: Addresses) -> list[
     """Return events that lie at these addresses, as far as they can be read back."""
     found: list[Event] = []
     for body, form in (*_of_inbox(database, addresses), *_of_topics(config, addresses)):
-        found += _events(body, form)
+        found += events_of(body, form)
         if len(found) >= EVENTS:
             break
     return found[:EVENTS]
@@ -143,7 +149,7 @@ def _of_topics(config: Config, addresses: Addresses) -> Iterator[tuple[bytes, st
         return
 
 
-def _events(body: bytes, form: str) -> list[Event]:
+def events_of(body: bytes, form: str) -> list[Event]:
     """Return the events of one message, none where it is in a form that says nothing without its schema."""
     try:
         if form == "arrow":

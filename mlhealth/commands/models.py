@@ -48,17 +48,50 @@ def list_command(config: ConfigPath = Path("mlhealth.yaml")) -> None:
 
 
 @group.command("discover")
-def discover(config: ConfigPath = Path("mlhealth.yaml")) -> None:
-    """List model versions that send events and have no baseline, with the fields of a recent event."""
+def discover(
+    topic: Annotated[str | None, typer.Option(help="Look at the first events of this topic instead.")] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(help="The topic's broker; default the configuration's.")
+    ] = None,
+    events: Annotated[int, typer.Option(help="Messages of the topic to look at.", min=1, max=100_000)] = 500,
+    config: ConfigPath = Path("mlhealth.yaml"),
+) -> None:
+    """Propose a schema for each model version without a baseline; with --topic, and how to read it, from its events."""
     from mlhealth.commands.baseline_store import opened
     from mlhealth.discovery import proposals
 
+    if topic is not None:
+        typer.echo(_of_topic(topic, bootstrap, events, config), nl=False)
+        return
     settings, database = opened(config)
     found = proposals(settings, database)
     if not found:
         typer.echo("every model version that sends events has a baseline")
     for proposal in found:
         typer.echo(proposal)
+
+
+def _of_topic(topic: str, bootstrap: str | None, count: int, config: Path) -> str:
+    from mlhealth.config.service import KafkaConfig, load
+    from mlhealth.errors import ConfigError
+    from mlhealth.sources.kafka_samples import first_records
+    from mlhealth.topic_discovery import Record, proposed
+
+    known = [s.kafka for s in load(config).sources if s.kafka is not None] if config.is_file() else []
+    if bootstrap is not None:
+        source = next((kafka for kafka in known if kafka.bootstrap == bootstrap), None)
+        known = [source or KafkaConfig(bootstrap=bootstrap, topics=(topic,))]
+    if not known:
+        raise ConfigError(f"{config} names no Kafka broker: give one with --bootstrap HOST:PORT")
+    records = [
+        Record(
+            {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers or ()},
+            record.value or b"",
+            record.timestamp * 1_000,
+        )
+        for record in first_records(known[0], topic, count)
+    ]
+    return proposed(topic, known[0].bootstrap, records)
 
 
 @group.command("retire")

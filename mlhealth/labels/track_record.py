@@ -119,7 +119,8 @@ def _advice(
         said.append(f"{record.metric} was estimated {abs(record.bias):.3g} {side} on average")
     if said:
         said.append(
-            "recalibrate: fit a baseline on recent labelled rows and lay it beside this one (mlhealth baseline propose), "
-            "for a person to approve; where the truth itself fell, train the model again first"
+            "recalibrate: fit a baseline on recent labelled rows and lay it beside this one "
+            "(mlhealth baseline propose), for a person to approve; where the truth itself fell, "
+            "train the model again first"
         )
     return said

@@ -97,6 +97,18 @@ class Forms:
         self._tensors.append(_tensors_of(specification))
         return len(self._specifications) - 1
 
+    def names(self, form: Form) -> tuple[str | None, ...]:
+        """Return the names of a row's values, None for those that have none; nothing where no value has."""
+        kind, _, names = form
+        if kind in {_NAMED, _SPLIT}:
+            return tuple(map(str, names))
+        tensors = self._tensors[names[0]] if kind == _TENSORS else None
+        if tensors is None:
+            return ()
+        wide = ((str(name) if n == 1 else None, n) for (name, _, _), n in zip(*tensors, strict=True))
+        found = tuple(chain.from_iterable([name] * n for name, n in wide))
+        return found if any(found) else ()
+
     def request_columns(self, form: Form, rows: Rows, reading: Reading) -> Mapping[str, Any]:
         """Return the columns of many requests of one form; raises DataError or what parsers do."""
         kind, _, names = form
