@@ -46,6 +46,10 @@ class Pace:
     first: int = SECOND
     checkpoint_share: float = 0.1
 
+    def after(self, spent: int) -> int:
+        """Return how soon after a checkpoint that took so long the next one follows; the clock may have jumped."""
+        return min(max(self.checkpoint, int(spent / self.checkpoint_share)), 12 * self.checkpoint)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -111,11 +115,9 @@ class Worker(Owner):
         # A clock that was set back must not put the next checkpoint off by as much.
         is_early = 0 <= now - self._last_checkpoint < self._pause_between
         if not is_early or parts.intake.labels >= self._pace.labels:
-            began = time.monotonic()
             self.checkpoint()
             self._beat(now)
-            spent = int((time.monotonic() - began) * SECOND)
-            self._pause_between = max(self._pace.checkpoint, int(spent / self._pace.checkpoint_share))
+            self._pause_between = self._pace.after(parts.clock.now() - now)
             self._is_closing = True
             self._last_checkpoint = now
         if self._is_closing:
