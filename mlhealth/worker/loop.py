@@ -77,6 +77,7 @@ class Worker(Owner):
         self._fault = fault
         self._last_checkpoint = 0
         self._pause_between = self._pace.checkpoint
+        self._is_fresh = False
         self._began = parts.clock.now()
         self._is_closing = False
         self._is_paused = False
@@ -117,7 +118,9 @@ class Worker(Owner):
         if not is_early or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
             self._beat(now)
-            self._pause_between = self._pace.after(parts.clock.now() - now)
+            spent = parts.clock.now() - now
+            self._pause_between = self._pace.first if self._is_fresh else self._pace.after(spent)
+            self._is_fresh = False
             self._is_closing = True
             self._last_checkpoint = now
         if self._is_closing:
@@ -185,7 +188,7 @@ class Worker(Owner):
         self._parts.models.refresh()
         found = checkpoints.restore(self._parts.database, partitions)
         offsets = self._parts.intake.restore(partitions, found)
-        self._last_checkpoint, self._pause_between = self._parts.clock.now(), self._pace.first
+        self._is_fresh, self._pause_between = True, self._pace.first
         logger.info("took partitions %s", _names(partitions))
         return offsets
 
