@@ -9,7 +9,7 @@ from typing import Any
 
 from mlhealth.alerts.rules import RuleSet, rule_data
 from mlhealth.clock import Clock
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.errors import RecoverableError
 from mlhealth.store.changes import Said, note
 from mlhealth.store.database import Database

@@ -1,25 +1,32 @@
-"""What a backfill costs: rows per CPU-second and wall time by engine, workers, columns and windows; one run each.
+"""What a backfill costs: rows per CPU-second and wall time by engine, workers, features and windows; one run each.
 
 Each run is the command itself in a process of its own, over a store of its own; its CPU time is that of all its
-processes. Reports of every run over the same table must be equal, or the benchmark fails.
+processes. A live worker reads the same rows too, as a folder of files. Reports of every run over one table must be
+equal, and equal to those of the live worker, number for number, or the benchmark fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from scipy.optimize import nnls
 
 from benchmarks.results import ROOT, Cell, markdown_table, write_results
 from mlhealth.baseline.files import save
@@ -27,7 +34,7 @@ from mlhealth.clock import DAY
 from mlhealth.config.strict_yaml import parse, validated
 from mlhealth.fit import fit
 from mlhealth.records import WindowReport
-from mlhealth.report_json import from_data
+from mlhealth.report_json import from_data, to_data
 from mlhealth.schema.file import SchemaFile
 from mlhealth.store.database import Database
 from mlhealth.store.tables import reports
@@ -36,48 +43,66 @@ SCHEMA = """
 model: lake
 version: "1"
 task: binary
-columns: {prediction: y_pred, score: y_score, label: y_true, timestamp: ts, positive_class: 1}
+columns: {id: event, prediction: y_pred, score: y_score, label: y_true, timestamp: ts, positive_class: 1}
 """
+CONFIG = """
+store: sqlite:///{folder}/s.db
+listen: {{port: 0}}
+sources: [{{files: {{folder: "{lake}", idle: 3s, model: {{model: lake, version: "1"}}}}}}]
+models:
+  lake: {{window: {window}, lateness: 0s}}
+"""
+MLHEALTH = (sys.executable, "-m", "mlhealth")
 PAGE = ROOT / "docs" / "how-to" / "backfill.md"
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 START = 20_000 * DAY
 DAYS = 100
+SMALL = 10
+"""Tables that show growth have so many times fewer rows."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A table of `rows` with so many features, one file a day."""
+
+    rows: int
+    features: int = 10
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.rows} rows, {self.features} features"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One run: a table of `columns` features cut into windows of `window`, read by an engine's workers."""
+    """One run: a table cut into windows of `window`, read by an engine's workers."""
 
-    engine: str
-    workers: int
-    columns: int = 10
+    lake: Lake
+    engine: str = "local"
+    workers: int = 1
     window: str = "1d"
 
-    @property
-    def table(self) -> str:
-        """Name of its table."""
-        return f"{self.columns} columns"
+
+def cases(rows: int) -> tuple[Case, ...]:
+    """Return the runs: engines over the whole, the whole in few windows, growth with features and windows over less."""
+    whole, less = Lake(rows), Lake(rows // SMALL)
+    engines = tuple(Case(whole, engine, workers) for engine in ("local", "dask") for workers in (1, 2))
+    features = tuple(Case(replace(less, features=features)) for features in (10, 30, 100))
+    windows = tuple(Case(less, window=window) for window in ("6h", "2h"))
+    return (*engines, Case(whole, window="7d"), *features, *windows, Case(less, "dask", 2, "2h"))
 
 
-CASES = (
-    Case("local", 1),
-    Case("local", 2),
-    Case("dask", 1),
-    Case("dask", 2),
-    Case("local", 1, window="1h"),
-    Case("local", 1, columns=50),
-)
-
-
-def lake_rows(rows: int, columns: int, seed: int, first: int, step: int) -> pa.Table:
-    """Return rows `step` microseconds apart from `first` on; scores are the true probabilities."""
+def lake_rows(lake: Lake, rows: int, seed: int, first: int) -> pa.Table:
+    """Return rows evenly apart from `first` on; scores are the true probabilities."""
     rng = np.random.default_rng(seed)
-    features = rng.normal(size=(rows, columns))
+    features = rng.normal(size=(rows, lake.features))
     score = 1 / (1 + np.exp(-features[:, :4].sum(axis=1)))
-    times = first + step * np.arange(rows)
+    times = first + DAYS * DAY // lake.rows * np.arange(rows)
     return pa.table(
-        {f"f{i}": features[:, i] for i in range(columns)}
+        {f"f{i}": features[:, i] for i in range(lake.features)}
         | {
+            "event": pc.binary_join_element_wise(f"{seed}", pa.array(np.arange(rows)).cast(pa.string()), "-"),
             "y_pred": (score >= 0.5).astype(np.int64),
             "y_score": score,
             "y_true": (rng.random(rows) < score).astype(np.int64),
@@ -86,92 +111,185 @@ def lake_rows(rows: int, columns: int, seed: int, first: int, step: int) -> pa.T
     )
 
 
-def prepare(folder: Path, rows: int, columns: int) -> None:
+def prepare(folder: Path, lake: Lake) -> None:
     """Write a table of one file a day, and a baseline."""
-    lake = folder / f"{columns} columns"
-    lake.mkdir()
-    step = DAYS * DAY // rows
+    (folder / lake.name).mkdir()
     for day in range(DAYS):
-        part = lake_rows(rows // DAYS, columns, day, START + day * DAY, step)
-        pq.write_table(part.drop_columns(["y_true"]), lake / f"{day:04}.parquet")
-    reference = lake_rows(5_000, columns, 999, START, step)
-    save(fit(reference, validated(parse(SCHEMA), SchemaFile)), folder / f"baseline {columns}")
+        part = lake_rows(lake, lake.rows // DAYS, day, START + day * DAY)
+        pq.write_table(part.drop_columns(["y_true"]), folder / lake.name / f"{day:04}.parquet")
+    reference = lake_rows(lake, 5_000, 999, START)
+    save(fit(reference, validated(parse(SCHEMA), SchemaFile)), folder / f"baseline {lake.features}")
+
+
+@contextmanager
+def store(folder: Path, case: Case) -> Iterator[Path]:
+    """Yield the folder of a store that has the baseline, with its configuration."""
+    home = Path(tempfile.mkdtemp(dir=folder))
+    text = CONFIG.format(folder=home, lake=folder / case.lake.name, window=case.window)
+    (home / "mlhealth.yaml").write_text(text)
+    baseline = str(folder / f"baseline {case.lake.features}")
+    _ran(*MLHEALTH, "baseline", "push", baseline, "-c", str(home / "mlhealth.yaml"))
+    yield home
+    shutil.rmtree(home)
 
 
 def measured(folder: Path, case: Case) -> tuple[dict[str, Cell], list[WindowReport]]:
     """Run the command; return its figures and what it wrote."""
-    store = Path(tempfile.mkdtemp(dir=folder))
-    config = store / "mlhealth.yaml"
-    config.write_text(f"store: sqlite:///{store}/s.db\nmodels:\n  lake: {{window: {case.window}}}\n")
-    mlhealth = (sys.executable, "-m", "mlhealth")
-    _ran(*mlhealth, "baseline", "push", str(folder / f"baseline {case.columns}"), "-c", str(config))
-    wall, cpu = _ran(
-        *mlhealth, "backfill", str(folder / case.table), "--model", "lake", "--version", "1", "-c", str(config),
-        "--engine", case.engine, "--workers", str(case.workers),
-    )  # fmt: skip
-    found = list(_reports(store))
-    rows = sum(report.rows for report in found)
-    shutil.rmtree(store)
+    with store(folder, case) as home:
+        wall, used = _ran(
+            *MLHEALTH, "backfill", str(folder / case.lake.name), "--model", "lake", "--version", "1",
+            "-c", str(home / "mlhealth.yaml"), "--engine", case.engine, "--workers", str(case.workers),
+        )  # fmt: skip
+        found = list(_reports(home))
+    if (rows := sum(report.rows for report in found)) != case.lake.rows:
+        raise SystemExit(f"{case}: {rows} of the rows are in reports")
+    cpu = used.ru_utime + used.ru_stime
     return {
         "engine": case.engine,
         "workers": case.workers,
-        "columns": case.columns,
+        "rows": case.lake.rows,
+        "features": case.lake.features,
         "windows": len(found),
-        "rows": rows,
         "wall s": round(wall, 1),
         "CPU s": round(cpu, 1),
         "rows per CPU-second": round(rows / cpu),
+        "largest process MB": round(used.ru_maxrss / 1024),
     }, found
 
 
-def _ran(*command: str) -> tuple[float, float]:
-    """Run a command to its end; return wall and CPU seconds of it and all processes it waited for."""
+def watched(folder: Path, case: Case) -> list[WindowReport]:
+    """Let a live worker read the same files, until it has closed the last window; return what it wrote."""
+    with store(folder, case) as home:
+        with (home / "log").open("w") as log:
+            process = subprocess.Popen(
+                (*MLHEALTH, "worker", "-c", str(home / "mlhealth.yaml")), stdout=log, stderr=log
+            )
+        found: list[WindowReport] = []
+        while not found or found[-1].key.end < START + DAYS * DAY:
+            time.sleep(2)
+            if process.poll() is not None:
+                raise SystemExit(f"the worker ended: {(home / 'log').read_text()[-2000:]}")
+            found = list(_reports(home))
+        process.terminate()
+        process.wait()
+    return found
+
+
+def _ran(*command: str) -> tuple[float, resource.struct_rusage]:
+    """Run a command to its end; return wall seconds, and what it and all processes it waited for have used."""
     began = time.monotonic()
     process = os.spawnv(os.P_NOWAIT, command[0], command)
     _, status, used = os.wait4(process, 0)
     if status:
         raise SystemExit(f"{' '.join(command)}: failed")
-    return time.monotonic() - began, used.ru_utime + used.ru_stime
+    return time.monotonic() - began, used
 
 
-def _reports(store: Path) -> Iterator[WindowReport]:
-    database = Database.open(f"sqlite:///{store}/s.db")
+def _reports(home: Path) -> Iterator[WindowReport]:
+    database = Database.open(f"sqlite:///{home}/s.db")
     with database.read() as connection:
-        for row in connection.execute(sa.select(reports.c.report).order_by(reports.c.start)):
+        for row in connection.execute(
+            sa.select(reports.c.report).where(reports.c.latest).order_by(reports.c.start)
+        ):
             yield from_data(row.report)
     database.close()
 
 
+def compiled(folder: Path) -> None:
+    """Let the commands find compiled modules, as pip leaves them, whatever the environment says."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
+    _ran(sys.executable, "-c", "import distributed, mlhealth.backfill.judging, mlhealth.commands.backfill")
+
+
+def sized(table: Sequence[dict[str, Cell]]) -> dict[str, Cell]:
+    """Return what a cluster is sized by: CPU seconds of a start, of reading and of judging, by least squares.
+
+    Of runs of one process: CPU = start + rows (a + b features) + windows (c + d features).
+    """
+    alone = [row for row in table if row["engine"] == "local" and row["workers"] == 1]
+    rows, features, windows, cpu = (
+        np.array([float(row[name] or 0) for row in alone])
+        for name in ("rows", "features", "windows", "CPU s")
+    )
+    made_of = np.column_stack([np.ones_like(rows), rows * features, windows, windows * features])
+    start, value, window, per_feature = nnls(made_of, cpu)[0]
+    return {
+        "start_seconds": round(float(start), 1),
+        "values_per_cpu_second": round(1 / value) if value else None,
+        "window_ms": round(1e3 * float(window), 1),
+        "window_ms_per_feature": round(1e3 * float(per_feature), 2),
+    }
+
+
+def told(table: Sequence[dict[str, Cell]], figures: dict[str, Cell], windows: int) -> str:
+    """Return the section of the page."""
+    return (
+        f"Two cores; every run a command of its own; the reports of all runs over a table are equal, and those over "
+        f"the first equal what a live worker made of the same files as a source ({windows} windows):\n\n"
+        f"{markdown_table(table)}\n\n"
+        f"CPU seconds of a backfill, fitted to the runs of one process: {figures['start_seconds']} s to start each "
+        f"process, 1 s for {figures['values_per_cpu_second']:,} values (rows x features) read and profiled, and "
+        f"{figures['window_ms']} ms + {figures['window_ms_per_feature']} ms x features for each window."
+    )
+
+
+def lived(folder: Path, lake: Lake) -> list[WindowReport]:
+    """Return what a live worker made of a table's files, run now unless it was before."""
+    kept = folder / "live.jsonl"
+    if not kept.exists():
+        found = watched(folder, Case(lake))
+        kept.write_text("".join(f"{json.dumps(to_data(report))}\n" for report in found))
+    return [from_data(json.loads(line)) for line in kept.read_text().splitlines()]
+
+
+def compared(folder: Path, todo: Sequence[Case], live: list[WindowReport]) -> list[dict[str, Cell]]:
+    """Run all cases; return their figures, or end where reports over one table differ."""
+    known = {(todo[0].lake, todo[0].window): live}
+    table = []
+    for case in todo:
+        row, found = measured(folder, case)
+        if known.setdefault((case.lake, case.window), found) != found:
+            raise SystemExit(f"{case}: reports differ from those of another run over this table")
+        table.append(row)
+        print(row, flush=True)
+    return table
+
+
 def main() -> None:
-    """Run all cases and write the table."""
+    """Make the tables, let a live worker read the first, run all cases, write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of each table, by the hundred")
+    parser.add_argument(
+        "--rows", type=int, default=10_000_000, help="rows of the largest table, by the thousand"
+    )
+    parser.add_argument("--keep", type=Path, help="folder of the tables, made there unless they are there")
+    parser.add_argument("--prepare", action="store_true", help="stop before what is timed; with --keep")
     parser.add_argument(
         "--docs", action="store_true", help="write the table into docs/how-to/backfill.md too"
     )
     wanted = parser.parse_args()
-    rows, write = wanted.rows // DAYS * DAYS, wanted.docs
-    folder = Path(tempfile.mkdtemp())
-    told: dict[tuple[int, str], list[WindowReport]] = {}
-    table = []
+    folder = wanted.keep or Path(tempfile.mkdtemp())
+    folder.mkdir(exist_ok=True)
+    todo = cases(wanted.rows // (SMALL * DAYS) * SMALL * DAYS)
     try:
-        for case in CASES:
-            if not (folder / case.table).exists():
-                prepare(folder, rows if case.columns == 10 else rows // 5 // DAYS * DAYS, case.columns)
-            row, found = measured(folder, case)
-            if told.setdefault((case.columns, case.window), found) != found:
-                raise SystemExit(f"{case}: reports differ from those of another engine")
-            table.append(row)
-            print(row, flush=True)
+        compiled(folder)
+        for lake in dict.fromkeys(case.lake for case in todo):
+            if not (folder / lake.name).exists():
+                prepare(folder, lake)
+        live = lived(folder, todo[0].lake)
+        if wanted.prepare:
+            return
+        table = compared(folder, todo, live)
     finally:
-        shutil.rmtree(folder)
-    told_table = markdown_table(table)
-    print(told_table)
-    if write:
-        text = PAGE.read_text()
-        head, _, rest = text.partition(BEGIN)
-        PAGE.write_text(f"{head}{BEGIN}\n{told_table}\n{END}{rest.partition(END)[2]}")
-    write_results("backfill", {"rows_per_cpu_second": table[0]["rows per CPU-second"]}, table)
+        if not wanted.keep:
+            shutil.rmtree(folder)
+    figures = sized(table)
+    text = told(table, figures, len(live))
+    print(text)
+    if wanted.docs:
+        head, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    write_results("backfill", figures, table)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ GROUPS = (
     "versions",
     "timeline",
     "label",
-    "db",
     "store",
     "deadletter",
     "token",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.limits import LEAST_WINDOWS, AlarmBudget, BudgetLimits
 from mlhealth.clock import DAY, format_duration
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.detectors import Season
 from mlhealth.detectors.pinned import pinned
 from mlhealth.errors import ConfigError

@@ -11,6 +11,7 @@ from mlhealth.errors import MlhealthError
 from mlhealth.store.database import Database
 from mlhealth.store.months import keep_months
 from mlhealth.store.retention import Ages, Retained, retain
+from mlhealth.store.upkeep import Upkeep, note
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ def keep_house(database: Database, config: Config, now: int) -> Retained:
     if not database.is_sqlite:
         with database.begin() as connection:
             keep_months(connection, now)
+    with database.begin() as connection:
+        note(connection, Upkeep.HOUSEKEEPING, now)
     return done
 
 

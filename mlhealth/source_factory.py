@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlhealth.clock import Clock
-from mlhealth.config.service import InboxConfig, KafkaConfig, SourceConfig
+from mlhealth.config.sources import InboxConfig, KafkaConfig, SourceConfig
 from mlhealth.errors import ConfigError
 from mlhealth.sources.base import Source
 from mlhealth.store.database import Database

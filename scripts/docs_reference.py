@@ -66,6 +66,8 @@ def command_line() -> str:
 def _commands(command: Any, names: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """Yield every command below a group; typer brings its own copy of click, so classes are not asked for."""
     for name, child in getattr(command, "commands", {}).items():
+        if child.hidden:
+            continue
         yield from _commands(child, (*names, name))
     if not hasattr(command, "commands"):
         yield command, names

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from benchmarks.stream.data import schema_of
 from benchmarks.stream.stages import watched
-from mlhealth.config.service import Config, KafkaConfig
+from mlhealth.config.service import Config
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.events import json as json_events
 from mlhealth.events.messages import Partition
 from mlhealth.garbage import collect_rarely

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from mlhealth.dashboards import drawings
 from mlhealth.dashboards.web.chart import Chart
 from mlhealth.errors import StoreUnavailable
-from mlhealth.queries.alerts import AlertLine, DeliveryLine, RetrainingLine, Silence
+from mlhealth.queries.alerts import AlertLine, DeliveryLine, RetrainingLine
 from mlhealth.queries.reports import Queries
 from mlhealth.queries.stream import PartitionLine, RejectionLine
 from mlhealth.records import Alert, AlertState
+from mlhealth.store.silences import Silence
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from pathlib import PurePath
 from mlhealth.alerts.rules import Rule, RuleSet
 from mlhealth.alerts.state import Span
 from mlhealth.clock import format_duration
-from mlhealth.config.service import Config, ModelConfig, SourceConfig
+from mlhealth.config.models import ModelConfig
+from mlhealth.config.service import Config
+from mlhealth.config.sources import SourceConfig
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from mlhealth.backfill.stretches import Stretch
 from mlhealth.backfill.tables.base import Piece
 from mlhealth.baseline.files import from_bytes
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.errors import DataError
 from mlhealth.events.batch import TIME, EventBatch
 from mlhealth.events.messages import Messages, Partition

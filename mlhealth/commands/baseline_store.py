@@ -9,7 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from mlhealth.baseline.record import Baseline
-    from mlhealth.config.service import Config, ModelConfig
+    from mlhealth.config.models import ModelConfig
+    from mlhealth.config.service import Config
     from mlhealth.store.database import Database
 
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's configuration.")]

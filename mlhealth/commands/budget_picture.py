@@ -13,7 +13,8 @@ from mlhealth.baseline.record import Baseline
 from mlhealth.budget.cost import LONGEST, Found, cost
 from mlhealth.budget.limits import BudgetLimits
 from mlhealth.clock import format_duration, parse_duration
-from mlhealth.config.service import ModelConfig, load, parse_budget
+from mlhealth.config.models import ModelConfig, parse_budget
+from mlhealth.config.service import load
 from mlhealth.configured import limits_of, remarks
 from mlhealth.objective import Objective
 from mlhealth.segments.splitting import segment_columns

@@ -10,7 +10,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlhealth.config.service import Config, KafkaConfig
+    from mlhealth.config.service import Config
+    from mlhealth.config.sources import KafkaConfig
     from mlhealth.events.messages import Partition
     from mlhealth.store.database import Database
 

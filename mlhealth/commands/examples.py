@@ -26,7 +26,6 @@ EXAMPLES = {
     "baseline reject": "mlhealth baseline reject 9be764da --by ana --reason 'taken during an incident'",
     "baseline show": "mlhealth baseline show baseline --window 1h --rows 2000 --false-alarms '1 per 30d'",
     "check": "mlhealth check batch.parquet --baseline baseline --window-rows 2000 --junit mlhealth.xml",
-    "db upgrade": "mlhealth db upgrade",
     "deadletter list": "mlhealth deadletter list --model loan-default --limit 20",
     "deadletter requeue": "mlhealth deadletter requeue --model loan-default --limit 100",
     "demo": "mlhealth demo --data churn.csv --target churned --time day",
@@ -83,5 +82,5 @@ def attach(app: typer.Typer, before: tuple[str, ...] = ()) -> None:
             command.epilog = f"Example: `{EXAMPLES[name]}`"
     for group in app.registered_groups:
         inner = group.typer_instance
-        if inner is not None:
+        if inner is not None and not group.hidden:
             attach(inner, (*before, str(group.name or inner.info.name)))

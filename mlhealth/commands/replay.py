@@ -52,7 +52,7 @@ def replay(
 
     from mlhealth.clock import parse_duration
     from mlhealth.commands.terminal import stderr
-    from mlhealth.config.service import KafkaConfig
+    from mlhealth.config.sources import KafkaConfig
     from mlhealth.files.replay import Replay
     from mlhealth.files.tables import read_table
     from mlhealth.sources.base import Address

@@ -15,8 +15,9 @@ ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The service's 
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group to the command line."""
+    """Add the group to the command line, and `db` as another name of it, for those who look for `db upgrade`."""
     app.add_typer(group)
+    app.add_typer(group, name="db", hidden=True)
 
 
 @group.command("upgrade")
@@ -54,10 +55,17 @@ def backup(
     config: ConfigPath = Path("mlhealth.yaml"),
 ) -> None:
     """Copy a SQLite store while it is in use; for PostgreSQL, use pg_dump."""
+    from mlhealth.clock import SystemClock
     from mlhealth.commands.terminal import stderr
+    from mlhealth.store import schema
     from mlhealth.store.backup import backup as copy
+    from mlhealth.store.upkeep import Upkeep, note
 
-    size = copy(_database(config), file)
+    database = _database(config)
+    size = copy(database, file)
+    with database.begin() as connection:
+        if schema.current(connection) == schema.NEWEST:
+            note(connection, Upkeep.BACKUP, SystemClock().now())
     stderr().print(f"{file} holds the store ({size / 1024**2:.1f} MiB)")
 
 

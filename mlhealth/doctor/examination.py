@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from mlhealth.clock import Clock
-from mlhealth.config.service import Config, InboxConfig
+from mlhealth.config.service import Config
+from mlhealth.config.sources import InboxConfig
 from mlhealth.doctor.findings import Finding, Severity
 from mlhealth.doctor.kafka_checks import Checkpoints, check_kafka
 from mlhealth.doctor.service_checks import check_configuration, check_folder, check_inbox, check_models
 from mlhealth.doctor.store_checks import check_store
+from mlhealth.doctor.upkeep_checks import check_upkeep
 from mlhealth.events.messages import Partition
 from mlhealth.store.database import Database
 from mlhealth.store.tables import partitions
@@ -25,6 +27,7 @@ def examine(config: Config, clock: Clock) -> list[Finding]:
         if is_ready:
             findings += check_models(database, config)
             findings += check_configuration(config)
+            findings += check_upkeep(database, config, clock.now())
     finally:
         database.close()
     return findings

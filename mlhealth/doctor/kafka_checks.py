@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from mlhealth.clock import MINUTE, SECOND
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.doctor.findings import Finding, fault, ok, warning
 from mlhealth.doctor.network import address_of, no_answer, no_tls
 from mlhealth.events.messages import Partition

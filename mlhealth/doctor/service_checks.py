@@ -8,7 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from mlhealth.config.service import Config, FilesConfig, InboxConfig
+from mlhealth.config.service import Config
+from mlhealth.config.sources import FilesConfig, InboxConfig
 from mlhealth.doctor.findings import Finding, fault, ok, warning
 from mlhealth.doctor.network import address_of, no_answer
 from mlhealth.errors import ConfigError, MlhealthError, StoreUnavailable

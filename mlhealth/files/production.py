@@ -14,7 +14,7 @@ import pyarrow as pa
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.evidence import BudgetLimits, Ledger
 from mlhealth.clock import HOUR, to_iso
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.configured import limits_of, remarks
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.events.batch import EventBatch

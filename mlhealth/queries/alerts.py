@@ -12,15 +12,16 @@ from sqlalchemy import Connection, RowMapping
 from mlhealth.alerts.retraining_trigger import AWAITS_APPROVAL
 from mlhealth.errors import StoreUnavailable
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
+from mlhealth.store import silences
 from mlhealth.store.alert_tables import (
     acknowledgements,
     alert_transitions,
     alerts,
     outbox,
     retraining_requests,
-    silences,
 )
 from mlhealth.store.database import Database
+from mlhealth.store.silences import Silence
 
 
 @dataclass(frozen=True)
@@ -69,20 +70,6 @@ class RetrainingLine:
     def awaits_approval(self) -> bool:
         """Whether a person must let the request go out."""
         return self.request.status is RetrainingStatus.REQUESTED and self.request.detail == AWAITS_APPROVAL
-
-
-@dataclass(frozen=True)
-class Silence:
-    """Alerts whose labels match are not told between `starts` and `ends` (wall time)."""
-
-    id: str
-    matchers: Sequence[str]
-    starts: int
-    ends: int
-    by: str
-    comment: str
-    created: int
-    hours: str | None = None
 
 
 @dataclass(frozen=True)
@@ -177,10 +164,9 @@ class AlertQueries:
 
     def silences(self, now: int) -> tuple[Silence, ...]:
         """Return silences that have not ended, the next to end first."""
-        query = sa.select(silences).where(silences.c.ends > now).order_by(silences.c.ends)
         with self.database.read() as connection:
-            found = [Silence(**row) for row in connection.execute(query).mappings()]
-        return tuple(silence for silence in found if names_only(silence.matchers, self._models))
+            found = sorted(silences.current(connection, now), key=lambda silence: silence.ends)
+        return tuple(s for s in found if names_only([str(m) for m in s.matchers], self._models))
 
     def _of(self, table: sa.Table, of: Of) -> list[sa.ColumnElement[bool]]:
         named = {"model": of.model, "version": of.version}

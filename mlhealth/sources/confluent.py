@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
 
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source

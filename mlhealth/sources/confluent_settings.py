@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlhealth.config.service import KafkaConfig, KafkaSecurity
+from mlhealth.config.sources import KafkaConfig, KafkaSecurity
 from mlhealth.sources.oauth import TokenEndpoint, credentials_of
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlhealth.config.service import FilesConfig
+from mlhealth.config.sources import FilesConfig
 from mlhealth.errors import SourceUnavailable
 from mlhealth.events.messages import STREAM_END, Partition
 from mlhealth.sources.base import Address, Owner, Poll

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlhealth.clock import from_iso
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import ConfigError
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Messages, Partition

@@ -13,7 +13,7 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import DeadLetter, Owner, Poll, Source
 from mlhealth.sources.grouping import Columns, Grouping, topic_addresses

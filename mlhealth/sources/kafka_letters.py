@@ -7,7 +7,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import FORMAT_HEADER, MODEL_HEADER, VERSION_HEADER, DeadLetter

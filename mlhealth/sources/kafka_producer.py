@@ -11,7 +11,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 
 from mlhealth.clock import to_iso
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, WATERMARK_HEADER, Address
 from mlhealth.sources.kafka_settings import client_settings, translated

@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from mlhealth.config.service import KafkaConfig, KafkaSecurity
+from mlhealth.config.sources import KafkaConfig, KafkaSecurity
 from mlhealth.errors import ConfigError, MlhealthError, SourceUnavailable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from mlhealth.config.service import KafkaSecurity
+from mlhealth.config.sources import KafkaSecurity
 from mlhealth.sources.oauth import TokenEndpoint, credentials_of
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from mlhealth.config.service import KafkaSecurity
+from mlhealth.config.sources import KafkaSecurity
 from mlhealth.errors import SourceUnavailable
 
 _MARGIN = 30.0

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mlhealth.baseline.record import Baseline
 from mlhealth.budget.evidence import BudgetLimits
-from mlhealth.config.service import Config, ModelConfig
+from mlhealth.config.models import ModelConfig
+from mlhealth.config.service import Config
 from mlhealth.configured import limits_of, settings_of
 from mlhealth.estimators.row_model import RowModel, row_model
 from mlhealth.events.formats.base import Reading, SchemaSource

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 
 import pytest
 
 from mlhealth.backfill.engines.base import Engine
 from mlhealth.backfill.engines.registry import ENGINES, engine
-from mlhealth.errors import ConfigError, DataError
+from mlhealth.errors import ConfigError
+from tests.e2e.engine_checks import Times, process, squared
 
 HEAVY = ("ray", "spark")
 """Engines that take long to start; their tests are slow ones."""
-
-
-def squared(number: int) -> int:
-    """Return a number's square; 13 is refused."""
-    if number == 13:
-        raise DataError("13.parquet: cannot be read")
-    return number * number
-
-
-def process(_: int) -> int:
-    """Return the number of the process it runs in."""
-    return os.getpid()
-
-
-@dataclass(frozen=True)
-class Times:
-    """A task that is an object, as a backfill's is: a number times another."""
-
-    factor: int
-
-    def __call__(self, number: int) -> int:
-        """Return the product."""
-        return self.factor * number
 
 
 @pytest.fixture(

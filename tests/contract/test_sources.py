@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 
 from mlhealth.clock import SystemClock, from_iso, to_iso
-from mlhealth.config.service import FilesConfig, KafkaConfig, TopicModel
+from mlhealth.config.sources import FilesConfig, KafkaConfig, TopicModel
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import (
     MODEL_HEADER,

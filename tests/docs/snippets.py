@@ -1,6 +1,6 @@
 """Fenced examples in Markdown, and how they are run.
 
-The line above a fence says `<!-- run -->` or `<!-- not run: why -->`.
+The line above a fence says `<!-- run -->`, `<!-- run by tests/… -->` or `<!-- not run: why -->`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from textwrap import dedent
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = ("python", "console", "bash")
+LANGUAGES = ("python", "console", "bash", "sh")
+CONFIG = "store: sqlite:///mlhealth.db\n"
 _FENCE = re.compile(
-    r"(?:^[ ]*<!-- (?P<mark>run|not run: [^>]+) -->\n)?"
+    r"(?:^[ ]*<!-- (?P<mark>run|run by [^>]+|not run: [^>]+) -->\n)?"
     r"^(?P<indent>[ ]*)```(?P<language>\w+)[^\n]*\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -25,7 +26,7 @@ _FENCE = re.compile(
 
 @dataclass(frozen=True)
 class Snippet:
-    """One fenced example of a document. `mark` is `run`, `not run: …` or None where there is none."""
+    """One fenced example of a document. `mark` is `run`, `run by …`, `not run: …` or None where there is none."""
 
     file: Path
     line: int
@@ -36,7 +37,19 @@ class Snippet:
     @property
     def place(self) -> str:
         """Where it stands."""
-        return f"{self.file.relative_to(ROOT)}:{self.line}"
+        return f"{self.page}:{self.line}"
+
+    @property
+    def page(self) -> str:
+        """The document's path in the checkout."""
+        return str(self.file.relative_to(ROOT))
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not run, None where it is."""
+        return (
+            self.mark.removeprefix("not run: ") if self.mark and self.mark.startswith("not run: ") else None
+        )
 
 
 def documents() -> list[Path]:
@@ -64,9 +77,11 @@ def snippets(file: Path) -> list[Snippet]:
 def run(file: Path, folder: Path) -> int:
     """Run the marked examples of a document in order, in `folder`; return how many there were.
 
+    The folder holds a service's configuration with nothing but a store, as that of a reader who comes to a how-to does.
     Python examples share their names, as in one notebook. Of a console example, the lines that begin with `$` are run.
     """
     names: dict[str, Any] = {"__name__": "document"}
+    (folder / "mlhealth.yaml").write_text(CONFIG)
     chosen = [snippet for snippet in snippets(file) if snippet.mark == "run"]
     for snippet in chosen:
         if snippet.language == "python":
@@ -78,7 +93,7 @@ def run(file: Path, folder: Path) -> int:
 
 def commands(snippet: Snippet) -> str:
     """Return what a shell would be given."""
-    if snippet.language == "bash":
+    if snippet.language != "console":
         return snippet.body
     joined = snippet.body.replace("\\\n", " ")
     return "".join(f"{line[2:]}\n" for line in joined.splitlines() if line.startswith("$ "))
@@ -88,6 +103,7 @@ def _shell(snippet: Snippet, folder: Path) -> None:
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
+        "USER": "ana",
     }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands(snippet)],

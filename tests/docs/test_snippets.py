@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from tests.docs.snippets import ROOT, Snippet, commands, documents, run, snippets
 
 RUNNABLE = [file for file in documents() if any(snippet.mark == "run" for snippet in snippets(file))]
-MARKED_FOLDERS = ("tutorials", "how-to", "concepts")
+UNVERIFIED = ROOT / "docs" / "operations" / "unverified.md"
+ALL = [snippet for file in documents() for snippet in snippets(file)]
+_FENCE = re.compile(r"^[ ]*```(?P<language>\w*)", re.MULTILINE)
+_TEST = re.compile(r"tests/[\w/]+(?:\.py)?")
 
 
 @pytest.mark.timeout(600)
@@ -20,11 +24,35 @@ def test_examples_run(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run(file, tmp_path) > 0
 
 
-@pytest.mark.parametrize("folder", MARKED_FOLDERS)
-def test_every_example_says_whether_it_is_run(folder: str) -> None:
-    """In tutorials, how-tos and concepts no example is left out in silence: each is run, or says why not."""
-    found = [s for file in documents() if file.parent.name == folder for s in snippets(file)]
-    assert not [snippet.place for snippet in found if snippet.mark is None]
+def test_every_example_says_whether_it_is_run() -> None:
+    """In no document is an example left out in silence: each is run, is run by a test of its own, or says why not."""
+    assert len(ALL) > 50
+    assert not [snippet.place for snippet in ALL if snippet.mark is None]
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_fence_names_its_language(file: Path) -> None:
+    """A fence without a language could hide a command from these tests; what a command prints is `text`."""
+    opened = _FENCE.findall(file.read_text(encoding="utf-8"))[::2]
+    assert "" not in opened
+
+
+def test_what_is_not_run_is_listed_for_the_reader() -> None:
+    """The page about what was not run names each such example with its reason, and nothing besides."""
+    _, _, listed = UNVERIFIED.read_text(encoding="utf-8").partition("## Examples")
+    rows = {
+        tuple(part.strip() for part in line.split("|")[1:3]) for line in listed.splitlines() if "|" in line
+    }
+    said = {(f"`{snippet.page}`", snippet.reason) for snippet in ALL if snippet.reason}
+    assert rows - {("page", "why"), ("---", "---")} == said
+
+
+def test_tests_that_marks_name_are_there() -> None:
+    """Where a mark says that some test runs an example, there is such a test."""
+    named = {name for snippet in ALL for name in _TEST.findall(snippet.mark or "")}
+    assert named
+    assert not [name for name in named if not (ROOT / name).exists()]
+    assert not [snippet.place for snippet in ALL if snippet.mark == "run by "]
 
 
 def test_the_first_estimate_is_ten_lines() -> None:

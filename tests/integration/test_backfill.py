@@ -19,7 +19,7 @@ from mlhealth.backfill.stretches import stretches
 from mlhealth.backfill.tables.opening import kind_at, open_pieces
 from mlhealth.baseline.record import Baseline
 from mlhealth.clock import HOUR, MINUTE, SECOND
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.errors import ConfigError, DataError
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store.alert_tables import alert_transitions, outbox
@@ -27,17 +27,21 @@ from mlhealth.store.database import Database
 from mlhealth.store.forgetting import forget
 from mlhealth.store.tables import partials
 from mlhealth.worker.judging import Question
-from tests.integration.test_stream_memory import counts, latest, rows, same_verdicts
-from tests.servers.stream import HEADERS, START, Bench, loan_baseline, loan_events, loan_rows, run
+from tests.servers.stream import (
+    HEADERS,
+    START,
+    Bench,
+    counts,
+    latest,
+    loan_events,
+    loan_rows,
+    rows,
+    run,
+    same_verdicts,
+)
 
 ROWS = 3_000
 NAME = ("loans", "1")
-
-
-@pytest.fixture(scope="module")
-def baseline() -> Baseline:
-    """One small baseline."""
-    return loan_baseline()
 
 
 def table(count: int = ROWS, seed: int = 1) -> pa.Table:

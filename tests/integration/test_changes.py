@@ -10,7 +10,7 @@ from mlhealth.alerts.changes import Changes
 from mlhealth.alerts.rules import Known
 from mlhealth.alerts.service import RuleBook
 from mlhealth.clock import ManualClock
-from mlhealth.config.service import ModelConfig
+from mlhealth.config.models import ModelConfig
 from mlhealth.store import audit
 from mlhealth.store.database import Database
 from tests.alert_rules import DESIGN_RULE, store

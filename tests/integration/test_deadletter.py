@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mlhealth.cli import app
 from mlhealth.clock import DAY, ManualClock
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.sources.base import Source
 from mlhealth.sources.inbox import InboxSource, ReaderIdentity
 from mlhealth.sources.kafka import KafkaSource

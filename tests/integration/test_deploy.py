@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from mlhealth.store.database import Database
@@ -143,6 +143,27 @@ def _monitoring(deployment: Deployment, alertmanager: str) -> str:
     return yaml.safe_dump(settings)
 
 
+def _healthy(check: Sequence[str], port: int, environment: dict[str, str] | None = None) -> bool:
+    """Whether a health check, as docker-compose.yml or the Dockerfile has it, passes with the port that is asked."""
+    kind, *words = check
+    command = ["sh", "-c", *words] if kind == "CMD-SHELL" else words
+    moved = [re.sub(r"(?<=localhost:)\d+|(?<=127\.0\.0\.1:)\d+", str(port), word) for word in command]
+    done = subprocess.run(
+        moved, env=os.environ | (environment or {}), capture_output=True, check=False, timeout=30
+    )
+    return done.returncode == 0
+
+
+def _check_of(service: str) -> list[str]:
+    """Return the health check of a service of docker-compose.yml; the image's own for those of mlhealth."""
+    found = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][service]
+    if "healthcheck" in found:
+        return list(found["healthcheck"]["test"])
+    shown = re.search(r"^HEALTHCHECK [^\[]*CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert shown is not None
+    return ["CMD", sys.executable, *json.loads(shown[1])[1:]]
+
+
 def _asked(server: HttpServer, path: str) -> dict[str, Any]:
     with urlopen(f"{server.url}{path}", timeout=10) as answer:
         found: dict[str, Any] = json.loads(answer.read())
@@ -184,6 +205,20 @@ def test_the_demo_runs_through_every_service(
     groups = _asked(watcher, "/api/v1/rules")["data"]["groups"]
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
     assert _asked(alerts, "/api/v2/status")["config"]["original"]
+    ports = {"prometheus": watcher.port, "alertmanager": alerts.port, "mlhealth": deployment.port}
+    for service, port in ports.items():
+        assert _healthy(_check_of(service), port), service
+        assert not _healthy(_check_of(service), free_port()), service
+
+
+def test_the_health_check_of_postgresql_tells_whether_it_answers(postgres: str) -> None:
+    """The command of docker-compose.yml passes on a real server and fails where there is none."""
+    if shutil.which("pg_isready") is None:
+        pytest.skip("pg_isready is not installed (Debian: apt-get install postgresql-client)")
+    address = make_url(postgres)
+    here = {"PGHOST": str(address.host), "PGPORT": str(address.port)}
+    assert _healthy(_check_of("postgres"), 0, here)
+    assert not _healthy(_check_of("postgres"), 0, here | {"PGPORT": str(free_port())})
 
 
 def test_grafana_may_read_reports_and_no_secrets(postgres: str) -> None:
@@ -206,3 +241,16 @@ def test_grafana_may_read_reports_and_no_secrets(postgres: str) -> None:
         with pytest.raises(ProgrammingError, match="permission denied"), reader.read() as connection:
             connection.execute(text(f"SELECT * FROM {table}"))
     reader.close()
+
+
+STARTED = {
+    "kafka": test_the_demo_runs_through_every_service,
+    "postgres": test_the_demo_runs_through_every_service,
+    "setup": test_the_demo_runs_through_every_service,
+    "mlhealth": test_the_demo_runs_through_every_service,
+    "producer": test_the_demo_runs_through_every_service,
+    "prometheus": test_the_demo_runs_through_every_service,
+    "alertmanager": test_the_demo_runs_through_every_service,
+    "grafana-reader": test_grafana_may_read_reports_and_no_secrets,
+}
+"""By which test the configuration of a service of docker-compose.yml is started for real."""

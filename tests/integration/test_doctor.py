@@ -15,14 +15,16 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, R
 from typer.testing import CliRunner
 
 from mlhealth.cli import app
-from mlhealth.clock import HOUR, SystemClock
+from mlhealth.clock import DAY, HOUR, SystemClock
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
 from mlhealth.store.tables import partitions
+from tests.report_builder import Story
 from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.kafka_security import PASSWORD, USER, BrokerSecurity
 from tests.servers.process import free_port
 from tests.servers.stream import loan_baseline
+from tests.store_builder import FilledStore
 
 
 @dataclass
@@ -239,6 +241,37 @@ def test_a_full_inbox_and_a_missing_folder(here: Installation) -> None:
     assert "takes hardly any more" in here.fault("inbox")
     here.blocks["sources"] = [{"files": {"folder": "nowhere"}}]
     assert "is not there" in here.fault(f"folder {here.folder / 'nowhere'}")
+
+
+UPKEEP = ("backup", "store retention", "watchers")
+
+
+def test_a_store_in_use_is_to_be_looked_after(here: Installation) -> None:
+    """Without reports nobody need care; with them a copy, hourly retention and somebody who hears are asked for."""
+    assert not set(UPKEEP) & here.examine()[1].keys()
+    database = here.open()
+    FilledStore(database).add_story(Story())
+    database.close()
+    code, findings = here.examine()
+    assert (code, {findings[part]["severity"] for part in UPKEEP}) == (0, {"warning"})
+    for words in (("store", "backup", str(here.folder / "copy.db")), ("store", "retain")):
+        done = CliRunner().invoke(app, [*words, "-c", str(here.config)])
+        assert done.exit_code == 0, done.output
+    here.blocks["watchdog"] = {"dead_man": {"url": "https://beat.example.org/x"}}
+    code, findings = here.examine()
+    assert (code, {findings[part]["severity"] for part in UPKEEP}) == (0, {"ok"})
+    here.execute("UPDATE store_settings SET value = '1' WHERE name LIKE 'upkeep.%'")
+    assert {here.examine()[1][part]["severity"] for part in UPKEEP[:2]} == {"warning"}
+
+
+def test_how_long_the_disk_lasts_is_told(here: Installation) -> None:
+    """From the second day on the pace of growth says when the disk is full, and what a report takes."""
+    database = here.open()
+    FilledStore(database).add_story(Story())
+    database.close()
+    long_ago = SystemClock().now() - 2 * DAY
+    here.execute("UPDATE reports SET created = :at", at=long_ago)
+    assert "KiB per report" in here.examine()[1]["capacity"]["seen"]
 
 
 def test_findings_are_lines_for_people(here: Installation) -> None:

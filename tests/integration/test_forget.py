@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from mlhealth.baseline.record import Baseline
 from mlhealth.clock import MINUTE
 from mlhealth.events.batch import ID
 from mlhealth.events.keys import text_keys
@@ -25,26 +23,9 @@ from mlhealth.store.half_tables import pending_halves
 from mlhealth.store.inbox_tables import inbox
 from mlhealth.store.tables import partials, reports, window_profiles
 from tests.integration.test_late_labels import Desk
-from tests.servers.stream import Bench, loan_baseline, loan_events
+from tests.servers.stream import Bench, loan_events
 
 BY = ("ana", 7)
-
-
-@pytest.fixture(scope="session")
-def baseline() -> Baseline:
-    """One small baseline."""
-    return loan_baseline()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, baseline: Baseline) -> Iterator[Bench]:
-    """A prepared store of each kind."""
-    sqlite = f"sqlite:///{tmp_path / 'store.db'}"
-    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
-    bench = Bench(Database.open(url), baseline)
-    bench.prepare()
-    yield bench
-    bench.database.close()
 
 
 def kept_ids(database: Database) -> set[str]:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from kafka.errors import KafkaTimeoutError
 
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.sources.base import Address
 from mlhealth.sources.kafka_producer import EventWriter, create_topic

@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 from pydantic import ValidationError
 
-from mlhealth.config.service import KafkaConfig, KafkaSecurity
+from mlhealth.config.sources import KafkaConfig, KafkaSecurity
 from mlhealth.errors import MlhealthError
 from mlhealth.events.messages import Partition
 from mlhealth.sources.base import Address, DeadLetter, Gap, Owner, Source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 
 from mlhealth.alerts.rules import parse_rules
-from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND
 from mlhealth.events.labels import LABEL_FORMAT
 from mlhealth.events.messages import Partition
@@ -26,29 +25,12 @@ from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, rejections, reports
 from mlhealth.worker.loop import POINTS, Worker
 from tests.integration.test_stream_memory import Killed, killer
-from tests.servers.stream import HEADERS, START, WINDOW, Bench, loan_baseline, loan_events, loan_rows, run
+from tests.servers.stream import HEADERS, START, WINDOW, Bench, loan_events, loan_rows, run
 
 LABELS = (*HEADERS, (FORMAT_HEADER, LABEL_FORMAT.encode()))
 PER_WINDOW = 300
 """Events of a window where one comes every two seconds."""
 NAME = ("loans", "1")
-
-
-@pytest.fixture(scope="session")
-def baseline() -> Baseline:
-    """One small baseline for all tests of labels."""
-    return loan_baseline()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, baseline: Baseline) -> Iterator[Bench]:
-    """A prepared store of each kind."""
-    sqlite = f"sqlite:///{tmp_path / 'store.db'}"
-    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
-    bench = Bench(Database.open(url), baseline)
-    bench.prepare()
-    yield bench
-    bench.database.close()
 
 
 class Desk:

@@ -14,7 +14,8 @@ import yaml
 from kafka import KafkaProducer
 
 from mlhealth.baseline.record import Baseline
-from mlhealth.config.service import Config, KafkaConfig
+from mlhealth.config.service import Config
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.fit import fit
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.schema.model_schema import Feature, FeatureType, Storage

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from mlhealth.clock import DAY, SECOND, ManualClock
-from mlhealth.config.service import FilesConfig, TopicModel
+from mlhealth.config.sources import FilesConfig, TopicModel
 from mlhealth.sources.files import FileSource
 from mlhealth.store.database import Database
 from mlhealth.store.tables import counters, rejections, reports

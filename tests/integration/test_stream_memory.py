@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -13,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 
 from mlhealth.baseline.files import from_bytes, to_bytes
-from mlhealth.baseline.record import Baseline
 from mlhealth.clock import DAY, MINUTE, SECOND, to_iso
 from mlhealth.events.messages import Partition
 from mlhealth.events.normalise import Origin, normalise
@@ -21,69 +19,27 @@ from mlhealth.files.slicing import time_windows
 from mlhealth.monitor import Evaluator
 from mlhealth.profile.window_profile import WindowProfile
 from mlhealth.records import WindowReport
-from mlhealth.report_json import from_data
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.store import baselines
 from mlhealth.store.database import Database
-from mlhealth.store.tables import counters, partials, partitions, rejections, reports
+from mlhealth.store.tables import partials, partitions, rejections
 from mlhealth.worker.loop import POINTS
 from tests.servers.stream import (
     HEADERS,
     START,
     WINDOW,
     Bench,
+    counts,
     headers,
+    latest,
     loan_baseline,
     loan_events,
+    log_of,
+    rows,
     run,
+    same_verdicts,
     small_config,
 )
-
-
-@pytest.fixture(scope="session")
-def baseline() -> Baseline:
-    """One small baseline for all tests of the stream."""
-    return loan_baseline()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path, baseline: Baseline) -> Iterator[Bench]:
-    """A prepared store of each kind."""
-    sqlite = f"sqlite:///{tmp_path / 'store.db'}"
-    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
-    bench = Bench(Database.open(url), baseline)
-    bench.prepare()
-    yield bench
-    bench.database.close()
-
-
-def log_of(bench: Bench, events: Sequence[bytes], count: int = 2, topic: str = "t") -> MemoryLog:
-    """Return a log that holds the events, spread over partitions."""
-    log = MemoryLog(topic, count, bench.clock)
-    for i, event in enumerate(events):
-        log.append(i % count, event, HEADERS)
-    return log
-
-
-def rows(database: Database, query: sa.Select[Any]) -> Sequence[Any]:
-    """Return the rows of a query."""
-    with database.read() as connection:
-        return connection.execute(query).all()
-
-
-def latest(database: Database) -> dict[tuple[str, int], WindowReport]:
-    """Return the latest report of each window and segment."""
-    found = rows(database, sa.select(reports.c.report).where(reports.c.latest))
-    told = [from_data(row.report) for row in found]
-    return {(report.key.segment, report.key.start): report for report in told}
-
-
-def counts(database: Database) -> dict[str, int]:
-    """Return how many events met each outcome."""
-    found = rows(
-        database, sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
-    )
-    return {row[0]: int(row[1]) for row in found if row[1]}
 
 
 def undisturbed(
@@ -97,15 +53,6 @@ def undisturbed(
     found = latest(calm.database)
     calm.database.close()
     return found
-
-
-def same_verdicts(a: dict[tuple[str, int], WindowReport], b: dict[tuple[str, int], WindowReport]) -> None:
-    """Assert that two sets of reports are equal, revision numbers aside."""
-    assert a.keys() == b.keys()
-    for key, report in a.items():
-        other = b[key]
-        assert (report.rows, report.estimates, report.health) == (other.rows, other.estimates, other.health)
-        assert (report.drift, report.quality) == (other.drift, other.quality)
 
 
 class Killed(BaseException):

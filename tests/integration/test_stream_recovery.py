@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +16,13 @@ from mlhealth.clock import HOUR, MINUTE, SECOND, to_iso
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.metrics import Metrics
-from mlhealth.records import WindowReport
-from mlhealth.report_json import from_data
 from mlhealth.sources.base import WATERMARK_HEADER, DeadLetter
 from mlhealth.sources.memory import MemoryLog, MemorySource
 from mlhealth.sources.several import SeveralSources
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
 from mlhealth.store.event_ids import IdPlace
-from mlhealth.store.tables import counters, partials, reports
+from mlhealth.store.tables import partials, reports
 from mlhealth.worker.duplicates import EventIds
 from mlhealth.worker.loop import Pace
 from mlhealth.worker.telling import set_aside
@@ -33,51 +31,20 @@ from tests.servers.stream import (
     START,
     WINDOW,
     Bench,
+    counts,
     headers,
-    loan_baseline,
+    latest,
     loan_events,
+    log_of,
     run,
     small_config,
 )
 
 
-@pytest.fixture(scope="module")
-def baseline() -> Baseline:
-    """One small baseline for all tests here."""
-    return loan_baseline()
-
-
 @pytest.fixture
-def bench(tmp_path: Path, baseline: Baseline) -> Iterator[Bench]:
-    """A prepared store."""
-    bench = Bench(Database.open(f"sqlite:///{tmp_path / 'store.db'}"), baseline)
-    bench.prepare()
-    yield bench
-    bench.database.close()
-
-
-def log_of(bench: Bench, events: Sequence[bytes], topic: str = "t", count: int = 2) -> MemoryLog:
-    """Return a log that holds the events, spread over partitions."""
-    log = MemoryLog(topic, count, bench.clock)
-    for i, event in enumerate(events):
-        log.append(i % count, event, HEADERS)
-    return log
-
-
-def told(database: Database) -> dict[tuple[str, int], WindowReport]:
-    """Return the latest report of each window and segment."""
-    with database.read() as connection:
-        found = connection.execute(sa.select(reports.c.report).where(reports.c.latest)).all()
-    all_reports = [from_data(row.report) for row in found]
-    return {(report.key.segment, report.key.start): report for report in all_reports}
-
-
-def outcomes(database: Database) -> dict[str, int]:
-    """Return how many events met each outcome."""
-    t = counters.c
-    with database.read() as connection:
-        query = sa.select(t.outcome, sa.func.sum(t.events)).group_by(t.outcome)
-        return {outcome: int(events) for outcome, events in connection.execute(query) if events}
+def bench(sqlite_bench: Bench) -> Bench:
+    """A prepared store; what these tests are about does not depend on its kind."""
+    return sqlite_bench
 
 
 def test_partials_of_an_older_format_are_built_again(bench: Bench, tmp_path: Path) -> None:
@@ -99,10 +66,10 @@ def test_partials_of_an_older_format_are_built_again(bench: Bench, tmp_path: Pat
     calm.prepare()
     source = MemorySource(log_of(calm, events), poll_records=100)
     run(calm.worker(source), source, calm.clock, 30)
-    assert outcomes(bench.database) == {"accepted": 900}
-    expected = {key: (r.rows, r.estimates, r.drift) for key, r in told(calm.database).items() if r.rows}
+    assert counts(bench.database) == {"accepted": 900}
+    expected = {key: (r.rows, r.estimates, r.drift) for key, r in latest(calm.database).items() if r.rows}
     assert {
-        key: (r.rows, r.estimates, r.drift) for key, r in told(bench.database).items() if r.rows
+        key: (r.rows, r.estimates, r.drift) for key, r in latest(bench.database).items() if r.rows
     } == expected
     calm.database.close()
 
@@ -122,7 +89,7 @@ def test_messages_gone_since_are_a_reported_gap_and_stop_nothing(bench: Bench) -
     assert worker.metrics.gap_records.labels("t", "0")._value.get() > 0
     bench.clock.advance(HOUR)
     worker.turn()
-    assert sum(r.rows for (segment, _), r in told(bench.database).items() if not segment) <= 400
+    assert sum(r.rows for (segment, _), r in latest(bench.database).items() if not segment) <= 400
 
 
 def test_no_event_is_unknown_after_its_baseline_was_activated(tmp_path: Path, baseline: Baseline) -> None:
@@ -140,7 +107,7 @@ def test_no_event_is_unknown_after_its_baseline_was_activated(tmp_path: Path, ba
     worker._parts.intake.add(source.poll(0.0), bench.clock.now())
     worker._parts.intake.flush(bench.clock.now())
     worker.checkpoint()
-    assert outcomes(bench.database) == {"accepted": 50}
+    assert counts(bench.database) == {"accepted": 50}
     bench.database.close()
 
 
@@ -162,9 +129,9 @@ def test_a_clock_set_back_changes_no_report(bench: Bench, tmp_path: Path) -> Non
     calm.prepare()
     steady = MemorySource(log_of(calm, events), poll_records=100)
     run(calm.worker(steady), steady, calm.clock, 30)
-    assert outcomes(bench.database) == {"accepted": 900}
-    expected = {key: (r.rows, r.estimates) for key, r in told(calm.database).items() if r.rows}
-    assert {key: (r.rows, r.estimates) for key, r in told(bench.database).items() if r.rows} == expected
+    assert counts(bench.database) == {"accepted": 900}
+    expected = {key: (r.rows, r.estimates) for key, r in latest(calm.database).items() if r.rows}
+    assert {key: (r.rows, r.estimates) for key, r in latest(bench.database).items() if r.rows} == expected
     calm.database.close()
 
 
@@ -179,13 +146,13 @@ def test_a_clock_set_back_puts_off_no_checkpoint(bench: Bench) -> None:
     for _ in range(20):
         bench.clock.advance(SECOND)
         worker.turn()
-    assert outcomes(bench.database) == {"accepted": 900}
-    closed = sum(r.rows for (segment, _), r in told(bench.database).items() if not segment)
+    assert counts(bench.database) == {"accepted": 900}
+    closed = sum(r.rows for (segment, _), r in latest(bench.database).items() if not segment)
     assert closed == 600
     for _ in range(20):
         bench.clock.advance(30 * SECOND)
         worker.turn()
-    closed = sum(r.rows for (segment, _), r in told(bench.database).items() if not segment)
+    closed = sum(r.rows for (segment, _), r in latest(bench.database).items() if not segment)
     assert closed == 900
 
 
@@ -197,7 +164,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(bench: Bench) -> 
     for _ in range(2):
         again = MemorySource(log)
         run(bench.worker(again, "second"), again, bench.clock, 2)
-    assert outcomes(bench.database) == {"accepted": 500}
+    assert counts(bench.database) == {"accepted": 500}
 
 
 def test_an_event_far_ahead_moves_no_watermark(bench: Bench) -> None:
@@ -211,7 +178,7 @@ def test_an_event_far_ahead_moves_no_watermark(bench: Bench) -> None:
         log.append(0, event, HEADERS, written=START + 15 * MINUTE)
     source = MemorySource(log)
     run(bench.worker(source), source, bench.clock, 3)
-    assert outcomes(bench.database) == {"accepted": 400, "future": 1}
+    assert counts(bench.database) == {"accepted": 400, "future": 1}
 
 
 def test_silence_is_reported_window_by_window(bench: Bench) -> None:
@@ -223,19 +190,19 @@ def test_silence_is_reported_window_by_window(bench: Bench) -> None:
     for _ in range(6):
         bench.clock.advance(10 * MINUTE)
         worker.turn()
-    found = told(bench.database)
+    found = latest(bench.database)
     assert sum(1 for (segment, _), report in found.items() if not segment and report.rows == 0) >= 3
 
 
 def test_one_worker_reads_several_sources(bench: Bench) -> None:
     """Events of two sources meet in one window, and each source is told its own offsets."""
     events = loan_events(600)
-    one, two = log_of(bench, events[::2], "a"), log_of(bench, events[1::2], "b")
+    one, two = log_of(bench, events[::2], topic="a"), log_of(bench, events[1::2], topic="b")
     members = [MemorySource(one), MemorySource(two)]
     source = SeveralSources(members)
     worker = bench.worker(source)
     run(worker, source, bench.clock, 4)
-    assert outcomes(bench.database) == {"accepted": 600}
+    assert counts(bench.database) == {"accepted": 600}
     assert {p.topic for p in members[0].committed} == {"a"}
     assert {p.topic for p in members[1].committed} == {"b"}
     worker.finish()
@@ -251,15 +218,15 @@ class _Down(MemorySource):
 def test_a_source_that_is_down_holds_up_no_other(bench: Bench) -> None:
     """The other source is read on; its events are checkpointed."""
     source = SeveralSources(
-        [MemorySource(log_of(bench, loan_events(100), "a")), _Down(MemoryLog("b", 1, bench.clock))]
+        [MemorySource(log_of(bench, loan_events(100), topic="a")), _Down(MemoryLog("b", 1, bench.clock))]
     )
     run(bench.worker(source), source, bench.clock, 2)
-    assert outcomes(bench.database) == {"accepted": 100}
+    assert counts(bench.database) == {"accepted": 100}
 
 
 def test_two_sources_may_not_share_a_topic(bench: Bench) -> None:
     """Offsets are kept by topic and partition, so equal names are refused with a message."""
-    source = SeveralSources([MemorySource(log_of(bench, (), "a")) for _ in range(2)])
+    source = SeveralSources([MemorySource(log_of(bench, (), topic="a")) for _ in range(2)])
     with pytest.raises(ConfigError, match="two sources"):
         source.partitions()
 
@@ -294,7 +261,7 @@ def test_repeated_events_are_counted(bench: Bench) -> None:
     run(bench.worker(source), source, bench.clock, 3)
     again = MemorySource(log, poll_records=100)
     run(bench.worker(again, "after a crash"), again, bench.clock, 20)
-    assert outcomes(bench.database) == {"accepted": 650, "repeated": 50}
+    assert counts(bench.database) == {"accepted": 650, "repeated": 50}
 
 
 def test_ids_are_remembered_up_to_a_limit() -> None:
@@ -327,9 +294,9 @@ def test_repeated_events_are_left_out_on_request(bench: Bench, tmp_path: Path) -
     calm.prepare()
     once = MemorySource(log_of(calm, events, count=1), poll_records=100)
     run(calm.worker(once), once, calm.clock, 20)
-    assert outcomes(bench.database) == {"accepted": 600, "duplicate": 600}
-    expected = {key: (r.rows, r.estimates, r.drift) for key, r in told(calm.database).items()}
-    assert {key: (r.rows, r.estimates, r.drift) for key, r in told(bench.database).items()} == expected
+    assert counts(bench.database) == {"accepted": 600, "duplicate": 600}
+    expected = {key: (r.rows, r.estimates, r.drift) for key, r in latest(calm.database).items()}
+    assert {key: (r.rows, r.estimates, r.drift) for key, r in latest(bench.database).items()} == expected
     calm.database.close()
 
 
@@ -360,7 +327,7 @@ def test_hundreds_of_model_versions_share_a_worker(bench: Bench) -> None:
         bench.clock.advance(SECOND)
         worker.turn()
     worker.close_windows()
-    assert outcomes(bench.database) == {"accepted": 2_000}
+    assert counts(bench.database) == {"accepted": 2_000}
     with bench.database.read() as connection:
         found = connection.execute(sa.select(reports.c.version, reports.c.rows).where(reports.c.latest)).all()
     assert {(r.version, r.rows) for r in found} == {(v, 10) for v in versions}

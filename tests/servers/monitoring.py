@@ -22,6 +22,11 @@ class HttpServer:
     url: str
     process: ServerProcess
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
     def ready(self) -> bool:
         """Whether `/-/ready` answers 200."""
         try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import sqlalchemy as sa
 
 from mlhealth.alerts.rules import RuleSet, parse_rules
 from mlhealth.baseline.record import Baseline
@@ -15,10 +17,14 @@ from mlhealth.clock import DAY, MINUTE, SECOND, ManualClock, to_iso
 from mlhealth.config.service import Config
 from mlhealth.fit import fit
 from mlhealth.metrics import Metrics
+from mlhealth.records import WindowReport
+from mlhealth.report_json import from_data
 from mlhealth.schema.model_schema import Feature, FeatureType, ModelSchema, Storage, Task
 from mlhealth.sources.base import MODEL_HEADER, VERSION_HEADER, Source
+from mlhealth.sources.memory import MemoryLog
 from mlhealth.store import baselines, schema
 from mlhealth.store.database import Database
+from mlhealth.store.tables import counters, reports
 from mlhealth.worker.closing import Closer, Idleness
 from mlhealth.worker.intake import Intake
 from mlhealth.worker.loop import Pace, Parts, Worker
@@ -136,3 +142,41 @@ def run(worker: Worker, source: Source, clock: ManualClock, turns: int = 3) -> N
 def headers(model: str, version: str) -> Sequence[tuple[str, bytes]]:
     """Return the headers that name a model version."""
     return ((MODEL_HEADER, model.encode()), (VERSION_HEADER, version.encode()))
+
+
+def log_of(bench: Bench, events: Sequence[bytes], count: int = 2, topic: str = "t") -> MemoryLog:
+    """Return a log that holds the events, spread over partitions."""
+    log = MemoryLog(topic, count, bench.clock)
+    for i, event in enumerate(events):
+        log.append(i % count, event, HEADERS)
+    return log
+
+
+def rows(database: Database, query: sa.Select[Any]) -> Sequence[Any]:
+    """Return the rows of a query."""
+    with database.read() as connection:
+        return connection.execute(query).all()
+
+
+def latest(database: Database) -> dict[tuple[str, int], WindowReport]:
+    """Return the latest report of each window and segment."""
+    found = rows(database, sa.select(reports.c.report).where(reports.c.latest))
+    told = [from_data(row.report) for row in found]
+    return {(report.key.segment, report.key.start): report for report in told}
+
+
+def counts(database: Database) -> dict[str, int]:
+    """Return how many events met each outcome."""
+    found = rows(
+        database, sa.select(counters.c.outcome, sa.func.sum(counters.c.events)).group_by(counters.c.outcome)
+    )
+    return {row[0]: int(row[1]) for row in found if row[1]}
+
+
+def same_verdicts(a: dict[tuple[str, int], WindowReport], b: dict[tuple[str, int], WindowReport]) -> None:
+    """Assert that two sets of reports are equal, revision numbers aside."""
+    assert a.keys() == b.keys()
+    for key, report in a.items():
+        other = b[key]
+        assert (report.rows, report.estimates, report.health) == (other.rows, other.estimates, other.health)
+        assert (report.drift, report.quality) == (other.drift, other.quality)

@@ -10,7 +10,7 @@ import pytest
 from mlhealth.budget.evidence import GAP, BudgetLimits, BudgetState, Spread, judge
 from mlhealth.budget.limits import SURE_FREEDOM
 from mlhealth.clock import DAY, HOUR
-from mlhealth.config.service import ModelConfig, parse_budget
+from mlhealth.config.models import ModelConfig, parse_budget
 from mlhealth.configured import MOST_WINDOWS, remarks
 from mlhealth.detectors import Panel
 from mlhealth.errors import ConfigError

@@ -20,7 +20,8 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
         yield " ".join(path), command
         return
     for name, found in inner.items():
-        yield from commands(found, (*path, name))
+        if not found.hidden:
+            yield from commands(found, (*path, name))
 
 
 ALL = dict(commands(typer.main.get_command(app)))
@@ -29,6 +30,15 @@ ALL = dict(commands(typer.main.get_command(app)))
 def test_every_command_has_one() -> None:
     """No command without an example, no example without a command."""
     assert set(ALL) == set(EXAMPLES)
+
+
+def test_other_names_of_commands_are_hidden_but_there() -> None:
+    """`mlhealth db upgrade` is `mlhealth store upgrade`; the help does not show it twice."""
+    root: Any = typer.main.get_command(app)
+    names = root.commands
+    assert names["db"].hidden
+    assert names["db"].commands.keys() == names["store"].commands.keys()
+    assert not names["store"].hidden
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

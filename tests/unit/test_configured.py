@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mlhealth.baseline.record import Baseline
-from mlhealth.config.service import ModelConfig, load
+from mlhealth.config.models import ModelConfig
+from mlhealth.config.service import load
 from mlhealth.configured import limits_of, settings_of
 from mlhealth.errors import ConfigError
 from mlhealth.events.batch import EventBatch

@@ -19,6 +19,7 @@ import yaml
 from mlhealth.alerts.rules import Known, load_rules
 from mlhealth.config.service import load
 from mlhealth.metrics import Metrics
+from tests.integration.test_deploy import STARTED
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -92,6 +93,26 @@ def test_every_long_running_service_has_a_health_check(compose: dict[str, Any]) 
         assert service["restart"] == "unless-stopped"
         assert "healthcheck" in service or service["image"].startswith("mlhealth:"), name
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+
+
+def test_every_long_running_service_keeps_its_data(compose: dict[str, Any]) -> None:
+    """What others stand on has a named volume; mlhealth's own processes keep nothing, and their root is read-only."""
+    for name, service in _services(compose):
+        if service["restart"] == "no":
+            continue
+        if service["image"].startswith("mlhealth:"):
+            assert service["read_only"] is True, name
+        else:
+            assert [mount for mount in _mounts(service) if mount in compose["volumes"]], name
+
+
+def test_every_service_is_started_in_a_test_or_said_to_be_unverified(compose: dict[str, Any]) -> None:
+    """A new service cannot escape: a test starts its configuration for real, or the list of the unverified names it."""
+    unverified = (ROOT / "docs" / "operations" / "unverified.md").read_text()
+    left = set(compose["services"]) - STARTED.keys()
+    assert STARTED.keys() <= set(compose["services"])
+    assert not [name for name in left if f"| compose: `{name}`" not in unverified]
+    assert set(re.findall(r"^\| compose: `([\w-]+)`", unverified, re.MULTILINE)) == left
 
 
 def test_every_dependency_waits_for_what_can_be_waited_for(compose: dict[str, Any]) -> None:
@@ -274,6 +295,18 @@ def test_scaling_follows_the_lag_of_the_configured_group() -> None:
     assert kafka is not None
     assert trigger["metadata"]["consumerGroup"] == kafka.group
     assert trigger["metadata"]["topic"] in kafka.topics
+
+
+def test_the_topics_that_are_made_are_those_that_are_read(compose: dict[str, Any], tmp_path: Path) -> None:
+    """The script of `topics` parses, and makes the topics of the configuration and the one for dead letters."""
+    (command,) = compose["services"]["topics"]["command"]
+    (tmp_path / "topics.sh").write_text(command.replace("$$", "$"))
+    _run("sh", "-n", str(tmp_path / "topics.sh"))
+    made = re.search(r"for topic in (.+); do", command)
+    kafka = load(DEPLOY / "mlhealth.yaml", {}).sources[0].kafka
+    assert made is not None
+    assert kafka is not None
+    assert set(made[1].split()) == {*kafka.topics, kafka.dead_letters}
 
 
 @pytest.mark.parametrize("script", ["setup.sh", "demo/run.sh"])

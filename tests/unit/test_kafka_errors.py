@@ -8,7 +8,7 @@ import confluent_kafka
 import pytest
 from kafka import errors
 
-from mlhealth.config.service import KafkaConfig
+from mlhealth.config.sources import KafkaConfig
 from mlhealth.errors import ConfigError, SourceUnavailable
 from mlhealth.events.messages import Partition
 from mlhealth.sources.confluent import ConfluentSource
