@@ -72,7 +72,8 @@ def discover(
 
 
 def _of_topic(topic: str, bootstrap: str | None, count: int, config: Path) -> str:
-    from mlhealth.config.service import KafkaConfig, load
+    from mlhealth.config.service import load
+    from mlhealth.config.sources import KafkaConfig
     from mlhealth.errors import ConfigError
     from mlhealth.sources.kafka_samples import first_records
     from mlhealth.topic_discovery import Record, proposed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ def page(name: str) -> str:
     return re.sub(r"[ \n]+", " ", (ROOT / "docs" / name).read_text(encoding="utf-8"))
 
 
-def lines(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield each row as a line of a table."""
     for row in rows:
         yield re.sub(r" +", " ", markdown_table([row]).splitlines()[-1])
