@@ -13,6 +13,7 @@ from tests.servers.monitoring import alertmanager, prometheus
 from tests.servers.postgres import postgres, postgres_server
 from tests.servers.ray_head import ray_head
 from tests.servers.registry import OUTCOMES, lines
+from tests.servers.schema_registry import schema_registry
 from tests.servers.story import story
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "postgres_server",
     "prometheus",
     "ray_head",
+    "schema_registry",
     "secure_kafka",
     "story",
 ]
