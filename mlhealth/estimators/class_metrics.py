@@ -72,14 +72,12 @@ class ClassOutcomes:
         )
 
     @cached_property
-    def rankings(self) -> list[tuple[NDArray[np.intp], int]]:
-        """For each class its rows' places in the order of distinct scores, and how many there are."""
-        if self.scores is None:
-            return []
-        out = []
-        for c in range(self.scores.shape[1]):
-            distinct, place = np.unique(self.scores[:, c], return_inverse=True)
-            out.append((place, len(distinct)))
+    def rankings(self) -> dict[int, tuple[NDArray[np.intp], int]]:
+        """By class of interest its rows' places in the order of distinct scores, and how many there are."""
+        out = {}
+        for c in _classes_of_interest(self.schema) if self.scores is not None else ():
+            distinct, place = np.unique(_scores(self)[:, c], return_inverse=True)
+            out[c] = (place, len(distinct))
         return out
 
 
@@ -112,7 +110,7 @@ Cells = tuple[float | None, Floats, str | None]
 
 
 def _of_cells(outcomes: ClassOutcomes, value: float | None, slope: Floats, note: str | None) -> Evaluated:
-    return Evaluated(value, outcomes.weight[:, None] * slope.T[outcomes.prediction], note)
+    return Evaluated(value, outcomes.weight[:, None] * slope.T.take(outcomes.prediction, axis=0), note)
 
 
 def _mean_of(cells: Floats, target: Floats) -> Cells:

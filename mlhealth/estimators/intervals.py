@@ -104,8 +104,8 @@ def class_estimates(
         if found.value is None:
             out[name] = by.refuse(name, found.note or "not defined")
             continue
-        mean = (posterior * found.gradient).sum(axis=1)
-        variance = float((posterior * found.gradient**2).sum() - mean @ mean)
+        mean = np.einsum("nk,nk->n", posterior, found.gradient)
+        variance = float(np.einsum("nk,nk->", posterior, found.gradient**2) - mean @ mean)
         out[name] = by.answer(name, found.value, variance * (1.0 + len(window) / size), len(window))
     return out
 
