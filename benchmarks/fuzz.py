@@ -1,15 +1,17 @@
 """`make bench-fuzz ARGS="--inputs 1000000"`: damaged messages for every format; crashes and slow cases end it with 1.
 
 `--seconds` bounds the CPU time of each format; the table says how many inputs each really got. Inputs that crash are
-written to `benchmarks/results/crashes/`.
+written to `benchmarks/results/crashes/`. The results are written format by format, as each is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.results import FOLDER, Cell, markdown_table, write_results
@@ -76,12 +78,20 @@ def main() -> int:
         found, seconds = fuzzed(name, asked.inputs, asked.seconds, asked.seed)
         rows.append(row_of(found, seconds))
         keep(found, FOLDER / "crashes")
+        publish(rows)
     print(markdown_table(rows))
-    least = min(int(row["inputs"] or 0) for row in rows)
-    bad = sum(int(row["crashes"] or 0) + int(row["slow cases"] or 0) for row in rows)
-    if asked.format is None:
-        write_results("fuzz", {"least_inputs_per_format": least, "crashes_and_slow_cases": bad}, rows)
-    return 1 if bad else 0
+    return 1 if any(row["crashes"] or row["slow cases"] for row in rows) else 0
+
+
+def publish(rows: Sequence[Mapping[str, Cell]]) -> None:
+    """Write lines of the table into the results, in place of those of the same formats."""
+    file = FOLDER / "fuzz.json"
+    known = json.loads(file.read_text())["rows"] if file.exists() else []
+    lines = {row["format"]: row for row in (*known, *rows)}
+    table = [lines[name] for name in sorted(formats()) if name in lines]
+    least = min(int(row["inputs"] or 0) for row in table)
+    bad = sum(int(row["crashes"] or 0) + int(row["slow cases"] or 0) for row in table)
+    write_results("fuzz", {"least_inputs_per_format": least, "crashes_and_slow_cases": bad}, table)
 
 
 if __name__ == "__main__":
