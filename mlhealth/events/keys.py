@@ -35,10 +35,14 @@ def text_keys(texts: pa.Array) -> NDArray[np.uint64]:
         body[:-8] = np.frombuffer(data, dtype=np.uint8)
     words = np.ndarray(len(body) - 7, dtype="<u8", buffer=body, strides=(1,))
     state = np.full(n, _WEYL, dtype=np.uint64)
+    shortest = int(lengths.min())
     for at in range(0, int(lengths.max()), 8):
-        live = np.flatnonzero(lengths > at)
+        if at + 8 <= shortest:
+            state = mix(state ^ words[offsets[:-1] + at])
+            continue
+        live = np.flatnonzero(lengths > at) if at >= shortest else slice(None)
         left = np.minimum(lengths[live] - at, 8).astype(np.uint64)
-        word = words[offsets[live] + at].astype(np.uint64)
+        word = words[offsets[:-1][live] + at].astype(np.uint64)
         keep = np.uint64(0xFFFFFFFFFFFFFFFF) >> ((np.uint64(8) - left) * np.uint64(8))
         state[live] = mix(state[live] ^ (word & keep))
     return mix(state ^ lengths.astype(np.uint64))

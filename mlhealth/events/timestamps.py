@@ -23,6 +23,8 @@ _LIMITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (np.inf, 1e-3))
 
 Seconds reach to the year 5138, milliseconds from 1973 on.
 """
+_MICROSECONDS = (int(1e14), int(1e17))
+"""Between which numbers count microseconds."""
 
 
 def to_micros(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -34,6 +36,10 @@ def to_micros(column: pa.ChunkedArray) -> NDArray[np.int64]:
     array = plain(column)
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         return _from_arrow(array)
+    if pa.types.is_int64(array.type) and len(array) and not array.null_count:
+        whole = np.asarray(array)
+        if whole.min() >= _MICROSECONDS[0] and whole.max() < _MICROSECONDS[1]:
+            return whole
     if is_number(array.type):
         return _from_numbers(array.cast(pa.float64(), safe=False), array)
     if is_text(array.type):
