@@ -20,25 +20,47 @@ _TASKS = {
 
 
 def from_nannyml(data: Mapping[str, Any], model: str, version: str = "1") -> SchemaFile:
-    """Return the schema that a `nannyml.yaml` (or one of its problem blocks) describes; raises ConfigError.
+    """Return the schema that a `nannyml.yaml` describes; raises ConfigError.
 
+    Its columns stand in the parameters of its calculators, in older releases in a `column_mapping`.
+
+    >>> found = from_nannyml(
+    ...     {"calculators": [{"type": "cbpe", "params": {"y_pred": "pred", "y_pred_proba": "proba", "y_true": "label",
+    ...      "problem_type": "classification_binary", "timestamp_column_name": "at"}}]}, "loans")
+    >>> found.columns.timestamp, found.task
+    ('at', <Task.BINARY: 'binary'>)
     >>> found = from_nannyml(
     ...     {"column_mapping": {"features": ["age"], "y_pred": "pred", "y_pred_proba": "proba", "y_true": "label"},
     ...      "problem_type": "classification_binary"}, "loans")
     >>> found.columns.score, found.task
     ('proba', <Task.BINARY: 'binary'>)
     """
-    mapping = data.get("column_mapping")
+    mapping = data.get("column_mapping") if "column_mapping" in data else _calculators(data)
     if not isinstance(mapping, Mapping) or "y_pred" not in mapping:
-        raise ConfigError("nannyml: a column_mapping with y_pred is needed")
+        raise ConfigError(
+            "nannyml: calculators, one of them with y_pred in its params, or a column_mapping with it"
+        )
     columns = Columns(
         prediction=mapping["y_pred"],
         score=mapping.get("y_pred_proba"),
         label=mapping.get("y_true"),
-        timestamp=mapping.get("timestamp"),
+        timestamp=mapping.get("timestamp_column_name", mapping.get("timestamp")),
         id=mapping.get("identifier"),
     )
-    return _schema(model, version, _TASKS.get(str(data.get("problem_type"))), columns, {})
+    task = _TASKS.get(str(data.get("problem_type", mapping.get("problem_type"))))
+    features = _features(mapping.get("treat_as_numerical"), mapping.get("treat_as_categorical"))
+    return _schema(model, version, task, columns, features)
+
+
+def _calculators(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the parameters of all enabled calculators say together; the first that says a thing is believed."""
+    found: dict[str, Any] = {}
+    calculators = data.get("calculators")
+    for calculator in calculators if isinstance(calculators, list) else ():
+        if isinstance(calculator, Mapping) and calculator.get("enabled", True) is not False:
+            params = calculator.get("params")
+            found = {**params, **found} if isinstance(params, Mapping) else found
+    return found
 
 
 def from_evidently(data: Mapping[str, Any], model: str, version: str = "1") -> SchemaFile:

@@ -15,7 +15,7 @@ from mlhealth.schema.importers import from_evidently, from_nannyml
 from mlhealth.schema.model_schema import FeatureType, Task
 from tests.loans import loan_table
 
-NANNYML = """\
+NANNYML_OLD = """\
 input:
   reference_data: {path: ref.parquet}
   analysis_data: {path: ana.parquet}
@@ -28,6 +28,30 @@ column_mapping:
 problem_type: classification_binary
 chunker: {chunk_size: 5000}
 """
+NANNYML = """\
+input:
+  reference_data: {path: ref.parquet}
+  analysis_data: {path: ana.parquet}
+calculators:
+  - type: univariate_drift
+    params:
+      column_names: [income, debt, region, owner]
+      treat_as_categorical: [owner]
+      timestamp_column_name: ts
+      chunk_size: 5000
+  - type: missing_values
+    enabled: false
+    params: {timestamp_column_name: elsewhere}
+  - type: cbpe
+    params:
+      y_pred: y_pred
+      y_pred_proba: y_score
+      y_true: y_true
+      timestamp_column_name: ts
+      metrics: [roc_auc]
+      problem_type: classification_binary
+"""
+"""As NannyML 0.13.1 reads it."""
 EVIDENTLY = {
     "id_column": "event_id",
     "timestamp": "ts",
@@ -39,16 +63,20 @@ EVIDENTLY = {
 }  # fmt: skip
 
 
-def test_nannyml_yaml_becomes_a_schema(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [NANNYML, NANNYML_OLD], ids=["calculators", "column_mapping"])
+def test_nannyml_yaml_becomes_a_schema(tmp_path: Path, text: str) -> None:
     """The command prints a `model.yaml` that is read back and completed from reference data."""
-    (tmp_path / "nannyml.yaml").write_text(NANNYML)
+    (tmp_path / "nannyml.yaml").write_text(text)
     done = CliRunner().invoke(app, ["import", "nannyml", str(tmp_path / "nannyml.yaml"), "--model", "loans"])
     assert done.exit_code == 0, done.output
     (tmp_path / "model.yaml").write_text(done.output)
     table = loan_table(600).drop_columns(["event_id"])
     schema = complete(load_schema(tmp_path / "model.yaml"), table).schema
     assert (schema.task, schema.prediction, schema.scores) == (Task.BINARY, "y_pred", ("y_score",))
+    assert schema.timestamp == "ts"
     assert set(schema.feature_names) == {"income", "debt", "region", "owner"}
+    if text == NANNYML:
+        assert {f.name: f.type for f in schema.features}["owner"] is FeatureType.CATEGORICAL
 
 
 def test_evidently_data_definition_becomes_a_schema(tmp_path: Path) -> None:
