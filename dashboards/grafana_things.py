@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from grafana_client import GrafanaApi
 from grafana_client.client import GrafanaClientError
@@ -19,8 +19,6 @@ FOLDER = "mlhealth"
 REDACTED = "[REDACTED]"
 """What Grafana answers instead of a secret."""
 _BOARD_MARK = "mlhealth-content-"
-_RULE_MARK = "mlhealth_content"
-_SOURCE_MARK = "mlhealthContent"
 
 
 class Kind(Protocol):
@@ -83,10 +81,31 @@ class Boards:
         return document | {"tags": [tag, _BOARD_MARK + content_hash(self, document)]}
 
 
-class Sources:
+class _MarkedInside(Kind):
+    """A kind whose things have a block of people's own, such as annotations, in which the mark stands by a name."""
+
+    block: ClassVar[str]
+    mark_name: ClassVar[str]
+
+    def told(self, document: Document) -> Document:
+        """Return the block without the mark."""
+        return {k: v for k, v in (document.get(self.block) or {}).items() if k != self.mark_name}
+
+    def mark(self, document: Document) -> str:
+        return str((document.get(self.block) or {}).get(self.mark_name, ""))
+
+    def marked(self, document: Document) -> Document:
+        """Return the thing with its mark."""
+        own = document[self.block] | {self.mark_name: content_hash(self, document)}
+        return document | {self.block: own}
+
+
+class Sources(_MarkedInside):
     """Data sources; the mark stands among the settings. A password is sent and never read back."""
 
     name = "data source"
+    block = "jsonData"
+    mark_name = "mlhealthContent"
 
     def standing(self, api: GrafanaApi, document: Document) -> Document | None:
         found = _found(api.datasource.get_datasource_by_uid, identity(document))
@@ -102,23 +121,16 @@ class Sources:
             api.datasource.update_datasource_by_uid(identity(document), document)
 
     def content(self, document: Document) -> object:
-        settings = {k: v for k, v in (document.get("jsonData") or {}).items() if k != _SOURCE_MARK}
         shown = {name: document.get(name) or "" for name in ("name", "type", "access", "url", "user")}
-        return shown | {"jsonData": settings}
-
-    def mark(self, document: Document) -> str:
-        return str((document.get("jsonData") or {}).get(_SOURCE_MARK, ""))
-
-    def marked(self, document: Document) -> Document:
-        """Return the data source with its mark."""
-        settings = document["jsonData"] | {_SOURCE_MARK: content_hash(self, document)}
-        return document | {"jsonData": settings}
+        return shown | {"jsonData": self.told(document)}
 
 
-class Rules:
+class Rules(_MarkedInside):
     """Alert rules that Grafana evaluates; the mark is an annotation. They stay open to editing in Grafana."""
 
     name = "alert rule"
+    block = "annotations"
+    mark_name = "mlhealth_content"
     _shown = ("title", "ruleGroup", "folderUID", "condition", "noDataState", "execErrState", "for", "labels")
 
     def standing(self, api: GrafanaApi, document: Document) -> Document | None:
@@ -136,22 +148,13 @@ class Rules:
 
     def content(self, document: Document) -> object:
         shown = {name: document.get(name) or "" for name in self._shown}
-        told = {k: v for k, v in (document.get("annotations") or {}).items() if k != _RULE_MARK}
         receiver = (document.get("notification_settings") or {}).get("receiver", "")
         return shown | {
-            "annotations": told,
+            "annotations": self.told(document),
             "receiver": receiver,
             "isPaused": bool(document.get("isPaused")),
             "data": [_query(part) for part in document["data"]],
         }
-
-    def mark(self, document: Document) -> str:
-        return str((document.get("annotations") or {}).get(_RULE_MARK, ""))
-
-    def marked(self, document: Document) -> Document:
-        """Return the rule with its mark."""
-        told = document["annotations"] | {_RULE_MARK: content_hash(self, document)}
-        return document | {"annotations": told}
 
 
 class ContactPoints:
