@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,12 @@ _TEST = re.compile(r"tests/[\w/]+(?:\.py)?")
 def test_examples_run(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The examples of this document end without an error or a warning."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # as an interpreter started there has it
+    before = set(sys.modules)
     assert run(file, tmp_path) > 0
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def test_every_example_says_whether_it_is_run() -> None:
