@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mlhealth.dashboards.drawing import Drawing
 from mlhealth.dashboards.theme import LIGHT, Theme, empty_figure, say
 from mlhealth.dashboards.time_axis import TimeAxis
 from mlhealth.dashboards.wording import moment, plain, shortened, span
 from mlhealth.records import Alert, AlertState, RetrainingRequest, RetrainingStatus
-from mlhealth.store.markers import Marker
+
+if TYPE_CHECKING:  # plots need no store
+    from mlhealth.store.markers import Marker
 
 RETRAINING, DEPLOYMENTS = "retraining", "deployments"
 _SHAPES = {"deploy": "triangle-right", "promote": "star-diamond", "rollback": "triangle-left"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from mlhealth.clock import to_datetime
 from mlhealth.dashboards.drawing import Drawing
@@ -20,8 +21,10 @@ from mlhealth.dashboards.wording import (
     shortened,
     span,
 )
-from mlhealth.queries.reports import ReportLine
 from mlhealth.versions.comparison import Comparison, Difference, WindowComparison
+
+if TYPE_CHECKING:  # plots need no store
+    from mlhealth.queries.reports import ReportLine
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -98,6 +99,28 @@ def test_core_install_has_no_service() -> None:
         for name in ("fastapi", "uvicorn", "sqlalchemy", "alembic", "plotly", "confluent")
         if name in core
     ]
+
+
+def test_the_python_api_needs_nothing_of_the_service() -> None:
+    """Fitting, estimating and plotting import no package that only `mlhealth[service]` brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    plot = {"plotly"}
+    service = {re.split(r"[\[>=<]", name)[0] for name in project["optional-dependencies"]["service"]} - plot
+    core = {re.split(r"[\[>=<]", name)[0] for name in project["dependencies"]}
+    blocked = sorted(name.replace("-", "_") for name in service - core)
+    assert {"sqlalchemy", "fastapi"} <= set(blocked)
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+        "import mlhealth as mh\n"
+        "from tests.loans import loan_baseline, loan_table\n"
+        "baseline = mh.Baseline(loan_baseline())\n"
+        "report = baseline.estimate(loan_table(500, seed=1), window_rows=250)\n"
+        "for what in ('performance', 'health', 'drift'): mh.plot(report, what)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
