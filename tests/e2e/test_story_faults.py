@@ -159,14 +159,19 @@ def test_the_disk_is_full(scene: Scene, kafka: KafkaCluster, story: Story) -> No
     with _small_disk(scene.folder / name) as is_mounted:
         topic, fleet = scene.set_up(kafka, Setting(SQLITE), name)
         undo: list[Callable[[], None]] = []
+        fill = _fill_disk if is_mounted else _limit_file_size
+
+        def take_room() -> None:
+            # a process that maps the log's index for the first time on a full tmpfs is ended by the kernel
+            fleet.wait_for_log("took partitions")
+            undo.append(fill(fleet))
 
         def make_room() -> None:
             fleet.wait_for_log("trying again")
             time.sleep(5.0)
             undo[0]()
 
-        fill = _fill_disk if is_mounted else _limit_file_size
-        scene.play(topic, scene.events, [lambda: undo.append(fill(fleet)), make_room])
+        scene.play(topic, scene.events, [take_room, make_room])
         scene.ends_as(fleet, scene.expected)
     how = "a tmpfs without room" if is_mounted else "a limit on the file's size (nothing can be mounted here)"
     story.step(f"disk full under SQLite for 5 s, {how}: equal")
