@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -60,7 +61,25 @@ def main() -> None:
     except MlhealthError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = _extra_of(error.name or "")
+        if extra is None:
+            raise
+        print(f"error: this needs {error.name}: pip install 'mlhealth[{extra}]'", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+
+
+def _extra_of(module: str) -> str | None:
+    """Return the extra that brings a package, None where none does."""
+    from importlib.metadata import requires
+
+    wanted = module.partition(".")[0].replace("_", "-").lower()
+    for text in requires("mlhealth") or ():
+        found = re.match(r"""([\w-]+).*;.*extra == ['"]([\w-]+)['"]""", text)
+        if found and found[1].lower() == wanted and found[2] != "dev":
+            return found[2]
+    return None

@@ -123,6 +123,19 @@ def test_the_python_api_needs_nothing_of_the_service() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_command_of_an_extra_that_is_not_installed_is_one_line() -> None:
+    """Without the service's packages, `mlhealth serve` says in one line what to install."""
+    program = (
+        "import sys; sys.modules['httpx'] = None; sys.argv = ['mlhealth', 'serve']\n"
+        "from mlhealth.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: this needs httpx: pip install 'mlhealth[service]'\n"
+
+
 @pytest.mark.slow
 def test_wheel_holds_every_module_and_nothing_generic(wheel: Path) -> None:
     """The wheel has the checkout's modules, the type marker, and only `mlhealth` at its top level."""

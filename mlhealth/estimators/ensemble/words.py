@@ -141,7 +141,10 @@ def _scaled(name: str, factor: float, rows: str) -> tuple[str, str]:
     if factor == -1.0:
         return "sign flip", f"{name} has the wrong sign{rows}"
     size = abs(factor) if abs(factor) >= 1 else 1 / max(abs(factor), 1e-300)
-    return "unit error", f"{name} arrives {size:.3g}x too {'large' if abs(factor) >= 1 else 'small'}{rows}"
+    return (
+        "unit error",
+        f"{name} arrives {float(f'{size:.3g}'):g}x too {'large' if abs(factor) >= 1 else 'small'}{rows}",
+    )
 
 
 def _changed(name: str, operator: Operator, rows: str) -> tuple[str, str]:
