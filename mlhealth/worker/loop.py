@@ -33,7 +33,6 @@ class Pace:
     """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels.
 
     `first`: when a checkpoint follows the assignment of partitions, so that windows that waited for a reader close.
-    `checkpoint_share`: of its time that a worker spends on checkpoints at most; slow ones come less often.
     """
 
     checkpoint: int = 5 * SECOND
@@ -44,11 +43,6 @@ class Pace:
     poll_seconds: float = 0.2
     retry_seconds: float = 1.0
     first: int = SECOND
-    checkpoint_share: float = 0.1
-
-    def after(self, spent: int) -> int:
-        """Return how soon after a checkpoint that took so long the next one follows; the clock may have jumped."""
-        return min(max(self.checkpoint, int(spent / self.checkpoint_share)), 12 * self.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -118,8 +112,7 @@ class Worker(Owner):
         if not is_early or parts.intake.labels >= self._pace.labels:
             self.checkpoint()
             self._beat(now)
-            spent = parts.clock.now() - now
-            self._pause_between = self._pace.first if self._is_fresh else self._pace.after(spent)
+            self._pause_between = self._pace.first if self._is_fresh else self._pace.checkpoint
             self._is_fresh = False
             self._is_closing = True
             self._last_checkpoint = now
