@@ -70,7 +70,8 @@ def test_a_backup_is_never_written_over_nor_restored_when_damaged(tmp_path: Path
     with pytest.raises(MlhealthError, match="is there already"):
         _run("backup", copy, "-c", config)
     body = bytearray(copy.read_bytes())
-    body[4096:12_288] = b"x" * 8192
+    page = int.from_bytes(body[16:18], "big")
+    body[page : 3 * page] = b"x" * 2 * page
     copy.write_bytes(body)
     with pytest.raises(MlhealthError, match="no backup that can be read"):
         _run("restore", copy, "-c", config)
