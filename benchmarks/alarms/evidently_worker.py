@@ -27,7 +27,12 @@ def main(folder: Path) -> None:
     answers = []
     for _, window in pd.read_parquet(folder / "windows.parquet").groupby("__window", sort=True):
         current = Dataset.from_pandas(window[features].reset_index(drop=True), data_definition=given)
-        metrics = Report([DataDriftPreset()]).run(current, reference).dict()["metrics"]
+        try:
+            metrics = Report([DataDriftPreset()]).run(current, reference).dict()["metrics"]
+        except ValueError as error:  # a window with a column that is empty throughout
+            print(error, file=sys.stderr)
+            answers.append({})
+            continue
         counted = next(m["value"] for m in metrics if m["metric_name"].startswith("DriftedColumnsCount"))
         answers.append(
             {
