@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
     reference = Dataset.from_pandas(
         pd.read_parquet(folder / "reference.parquet")[features], data_definition=given
     )
-    answers = []
+    answers: list[dict[str, bool]] = []
     for _, window in pd.read_parquet(folder / "windows.parquet").groupby("__window", sort=True):
         current = Dataset.from_pandas(window[features].reset_index(drop=True), data_definition=given)
         try:
