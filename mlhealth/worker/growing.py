@@ -49,6 +49,12 @@ class Partial:
         return self.rows != self.saved
 
     @property
+    def unsaved_bytes(self) -> int:
+        """About how much a partial that no checkpoint holds yet has in memory: its sample, eight bytes a value."""
+        layout = self._profile.layout
+        return 8 * len(layout.columns) * min(self.rows, layout.sample_rows) if self.saved < 0 else 0
+
+    @property
     def profile(self) -> WindowProfile:
         """The profile with its sample."""
         return replace(self._profile, sample=self.sample.table)
@@ -101,6 +107,11 @@ class OpenProfiles:
 
     def __len__(self) -> int:
         return len(self._partials)
+
+    @property
+    def unsaved_bytes(self) -> int:
+        """About how much memory the samples take that no checkpoint holds yet."""
+        return sum(p.unsaved_bytes for key, p in self._partials.items() if not key.segment)
 
     def restore(self, stored: StoredPartial, layout: ProfileLayout) -> None:
         """Take up a stored partial; raises BaselineError where it cannot be read."""

@@ -71,6 +71,11 @@ class Intake:
         return len(self._open)
 
     @property
+    def unsaved_bytes(self) -> int:
+        """About how much memory the partial profiles take that no checkpoint holds yet."""
+        return self._open.unsaved_bytes
+
+    @property
     def event_ids(self) -> int:
         """How many ids are remembered, to know repeated events."""
         return self._ids.held

@@ -30,7 +30,7 @@ POINTS = ("before checkpoint", "inside checkpoint", "after checkpoint", "inside 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the loop does what, in microseconds, and how much it holds undecoded, or of labels.
+    """How often the loop does what, in microseconds, and how much it holds undecoded, unsaved, or of labels.
 
     `first`: when a checkpoint follows the assignment of partitions, so that windows that waited for a reader close.
     """
@@ -38,6 +38,7 @@ class Pace:
     checkpoint: int = 5 * SECOND
     buffer_bytes: int = 64 * 1024 * 1024
     decode_bytes: int = 8 * 1024 * 1024
+    unsaved_bytes: int = 32 * 1024 * 1024
     labels: int = 50_000
     close_seconds: float = 2.0
     poll_seconds: float = 0.2
@@ -107,9 +108,7 @@ class Worker(Owner):
         if parts.intake.buffered >= self._pace.buffer_bytes:
             parts.intake.flush(now)
         parts.metrics.buffered_bytes.set(parts.intake.buffered)
-        # A clock that was set back must not put the next checkpoint off by as much.
-        is_early = 0 <= now - self._last_checkpoint < self._pause_between
-        if not is_early or parts.intake.labels >= self._pace.labels:
+        if self._is_due(now):
             self.checkpoint()
             self._beat(now)
             self._pause_between = self._pace.first if self._is_fresh else self._pace.checkpoint
@@ -120,6 +119,16 @@ class Worker(Owner):
             self._is_closing = not all(
                 closed.is_done for closed in self.close_windows(self._pace.close_seconds)
             )
+
+    def _is_due(self, now: int) -> bool:
+        """Whether a checkpoint is due, by the clock or by what it would free.
+
+        A log read faster than it was written opens many windows between two ticks of the clock.
+        """
+        intake, pace = self._parts.intake, self._pace
+        # A clock that was set back must not put the next checkpoint off by as much.
+        is_early = 0 <= now - self._last_checkpoint < self._pause_between
+        return not is_early or intake.labels >= pace.labels or intake.unsaved_bytes >= pace.unsaved_bytes
 
     def _beat(self, now: int) -> None:
         """Give the sign of life by which others see that this worker reads its partitions."""
