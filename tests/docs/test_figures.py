@@ -84,3 +84,18 @@ def test_what_an_install_costs_is_what_was_measured() -> None:
         size, packages, seconds = (figures[f"{name}_{what}"] for what in ("mb", "packages", "import_seconds"))
         time = f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.3f}"
         assert f"| {size:,.0f} | {packages} | {time} s |" in shown, name
+
+
+@pytest.mark.parametrize("task", ["", "regression"])
+def test_the_figures_of_alarms_are_what_was_measured(task: str) -> None:
+    """Each figure of the alarms' page, of classification and of regression, is that of the benchmark."""
+    title, after = (f"### Figures ({task})", f"_{task}") if task else ("### Figures\n", "")
+    table = (ROOT / "docs" / "alarms.md").read_text(encoding="utf-8").split(title)[1].split("###")[0]
+    shown = [
+        [cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines() if line.startswith("|")
+    ][2:]
+    figures = results("alarms")["figures"]
+    assert len(shown) == 28
+    assert {name: float(value) for name, value in shown} == {
+        name: round(figures[f"{name}{after}"], 3) for name, _ in shown
+    }
