@@ -15,11 +15,12 @@ def read_stream(value: bytes) -> pa.Table:
     try:
         table = pa.ipc.open_stream(value).read_all()
         table.validate(full=True)
+        names = table.column_names  # Arrow before 18 finds out only here that a name is no text
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(f"not an Arrow stream: {type(error).__name__}") from None
     if table.num_columns == 0 and table.num_rows:
         raise DataError("the Arrow stream has rows without columns")
-    if len(set(table.column_names)) < table.num_columns:
+    if len(set(names)) < table.num_columns:
         raise DataError("the Arrow stream has two columns of one name")
     return table
 

@@ -46,4 +46,7 @@ def _converted(frame: Frame) -> pa.Table | None:
         if odd:
             raise TypeError(f"column {odd[0]!r} is not named by a text; rename it")
         return pa.Table.from_pandas(frame, preserve_index=False)
-    return pa.table(frame) if hasattr(frame, "__arrow_c_stream__") else None
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    # polars before 1.3 knows this only
+    return frame.to_arrow() if hasattr(frame, "to_arrow") else None
