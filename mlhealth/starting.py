@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import make_url
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential
 
 from mlhealth.app import Service, build
 from mlhealth.config.service import Config
@@ -24,16 +25,21 @@ def build_when_reachable(config: Config, sleep: Callable[[float], None] = time.s
     A server may come up later, and the disk of a file that is there may get room again. Where there is no file and none
     can be made, StoreUnavailable is raised at once.
     """
-    pause = 1.0
-    while True:
-        try:
-            return build(config)
-        except StoreUnavailable as error:
-            if not _may_come(config.store):
-                raise
-            logger.warning("%s; trying again in %g s", error, pause)
-        sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+    retrying = Retrying(
+        retry=retry_if_exception(
+            lambda error: isinstance(error, StoreUnavailable) and _may_come(config.store)
+        ),
+        wait=wait_exponential(max=LONGEST_PAUSE),
+        sleep=sleep,
+        before_sleep=_tell,
+        reraise=True,
+    )
+    return retrying(build, config)
+
+
+def _tell(state: RetryCallState) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    logger.warning("%s; trying again in %g s", error, state.upcoming_sleep)
 
 
 def _may_come(store: str) -> bool:

@@ -1,15 +1,18 @@
-"""Prepared stores with one small baseline, for tests that let a worker of this process read a log in memory."""
+"""Prepared stores with one small baseline, for workers that read a log in memory; a producer for those of a broker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 
 from mlhealth.baseline.record import Baseline
 from mlhealth.store.database import Database
+from tests.servers.kafka_broker import KafkaCluster
 from tests.servers.stream import Bench, loan_baseline
 
 
@@ -42,3 +45,11 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, baseline: Baseline) ->
     url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
     with prepared(url, baseline) as made:
         yield made
+
+
+@pytest.fixture
+def producer(kafka: KafkaCluster) -> Iterator[Any]:
+    """A producer of the test's own, of messages of up to 11 MB."""
+    made = KafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=11 * 1024 * 1024)
+    yield made
+    made.close(timeout=5)

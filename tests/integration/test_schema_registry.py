@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from uuid import uuid4
 import fastavro
 import httpx
 import pytest
-from kafka import KafkaProducer
 
 from mlhealth.clock import SECOND, from_iso
 from mlhealth.config.payload import SchemaRegistryConfig
@@ -58,14 +57,6 @@ LOAN = """
 """
 ANYTHING = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
 Event = dict[str, Any]
-
-
-@pytest.fixture
-def producer(kafka: KafkaCluster) -> Iterator[Any]:
-    """A producer of the test's own."""
-    made = KafkaProducer(bootstrap_servers=kafka.bootstrap)
-    yield made
-    made.close(timeout=5)
 
 
 def registered(url: str, subject: str, **schema: object) -> int:

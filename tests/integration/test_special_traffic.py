@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from kafka import KafkaProducer
 
 from mlhealth.baseline import files as baseline_files
 from mlhealth.baseline.record import Baseline
@@ -36,14 +35,6 @@ EVENTS = 900
 PER_WINDOW = WINDOW // (2 * SECOND)
 BLOCK = "{window: 10m, lateness: 20m, disorder: 1s}"
 Event = dict[str, Any]
-
-
-@pytest.fixture
-def producer(kafka: KafkaCluster) -> Iterator[Any]:
-    """A producer of the test's own."""
-    made = KafkaProducer(bootstrap_servers=kafka.bootstrap)
-    yield made
-    made.close(timeout=5)
 
 
 def baseline_of(model: str, **schema: Any) -> Baseline:

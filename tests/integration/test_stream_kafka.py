@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,7 +11,6 @@ from uuid import uuid4
 import orjson
 import pytest
 import sqlalchemy as sa
-from kafka import KafkaProducer
 
 from mlhealth.baseline import files as baseline_files
 from mlhealth.baseline.record import Baseline
@@ -40,14 +39,6 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Baseline]:
     folder = tmp_path_factory.mktemp("baseline") / "loans"
     baseline_files.save(baseline, folder)
     return folder, baseline
-
-
-@pytest.fixture
-def producer(kafka: KafkaCluster) -> Iterator[Any]:
-    """A producer of the test's own."""
-    made = KafkaProducer(bootstrap_servers=kafka.bootstrap, max_request_size=11 * 1024 * 1024)
-    yield made
-    made.close(timeout=5)
 
 
 def send(producer: Any, topic: str, events: Sequence[bytes], partitions: int = 2) -> None:
